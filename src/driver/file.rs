@@ -1,0 +1,803 @@
+//! The file driver: one file a session, written in place and crash-consistent.
+//!
+//! Readers take no lock: the newest whole slot of their own id counts. Writers hold `flock`, write the slot that is not
+//! current, and a kill at any point leaves the state before or after. What damage costs is decided under the lock after
+//! reading again, and always told by an event. Many processes may share a directory; network file systems are refused.
+//! The protocol is drawn in docs/format.md, the figures behind it stand in docs/drivers.md.
+
+use super::{Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated};
+use super::{Verdict, locked_too_long, within};
+use crate::error::{Error, Result};
+use crate::event::{EventKind, Events};
+use crate::fork::{self, LockedFd, PerProcess};
+use crate::id::Locator;
+use directory::{Directory, Entry, Name, io_error};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FlockOperation, OFlags, Stat, flock};
+use rustix::io::{Errno, retry_on_intr};
+use serde::{Deserialize, Serialize};
+use slot::{HEADER_BYTES, Kind, Place, READ_WHOLE_BYTES, Scan, Slot, Source, seal};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, TryLockError};
+use std::time::{Duration, Instant};
+
+mod directory;
+mod slot;
+
+/// A reader that meets a slot being written reads again this often before it waits for the writer.
+const READ_AGAIN: usize = 3;
+/// A held lock is asked for again after 20 us, then at doubling intervals up to 2 ms: the usual holder is gone in 3 us.
+const FIRST_POLL: Duration = Duration::from_micros(20);
+const LAST_POLL: Duration = Duration::from_millis(2);
+/// Names that other processes put in the way of a create and that are removed, before it gives up.
+const CREATE_AGAIN: usize = 16;
+/// How many sessions' syncs a process remembers; a forgotten one costs an fdatasync, never safety.
+const SYNCED: usize = 1024;
+
+/// What a write promises before it answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Durability {
+    /// Survives a kill of any process at any point. Not a power loss: the kernel writes back in its own time.
+    #[default]
+    None,
+    /// Survives a power loss too: fdatasync before every answer, fsync of the directory where a name changed.
+    Commit,
+}
+
+/// `{"type": "file", "path": ..., ...}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    path: String,
+    #[serde(default)]
+    durability: Durability,
+    #[serde(default = "default_lock_timeout_ms")]
+    lock_timeout_ms: u64,
+    #[serde(default)]
+    max_records: Option<u64>,
+    #[serde(default)]
+    allow_network_file_system: bool,
+}
+
+fn default_lock_timeout_ms() -> u64 {
+    5000
+}
+
+impl Options {
+    pub(super) fn from_url(rest: &str) -> Result<Options> {
+        let form = || Error::config("url", "file:///absolute/path; use a JSON document for options");
+        let path = rest.strip_prefix("//").filter(|path| path.starts_with('/') && !path.contains(['?', '#']));
+        let path = percent_encoding::percent_decode_str(path.ok_or_else(form)?).decode_utf8().map_err(|_| form())?;
+        Ok(Options {
+            path: path.into_owned(),
+            durability: Durability::None,
+            lock_timeout_ms: default_lock_timeout_ms(),
+            max_records: None,
+            allow_network_file_system: false,
+        })
+    }
+
+    pub(super) fn check(&self, driver: &str, _max_record_bytes: usize) -> Result<()> {
+        let field = |name: &str| format!("drivers.{driver}.{name}");
+        if self.path.is_empty() || self.path.contains('\0') {
+            return Err(Error::config(&field("path"), "name a directory"));
+        }
+        within(&field("lock_timeout_ms"), self.lock_timeout_ms, 0, 3_600_000)?;
+        within(&field("max_records"), self.max_records.unwrap_or(1), 1, i64::MAX.unsigned_abs())
+    }
+
+    pub(super) fn open(&self, limits: &Limits) -> Result<File> {
+        let directory = Directory::open(&self.path, self.durability, self.allow_network_file_system)?;
+        let store = Store {
+            directory,
+            durability: self.durability,
+            lock_timeout_ms: self.lock_timeout_ms,
+            max_record_bytes: limits.max_record_bytes,
+            shortest_life_ms: limits.shortest_life_ms,
+            max_records: self.max_records,
+            records: AtomicI64::new(0),
+            synced: [const { AtomicU64::new(0) }; SYNCED],
+            cursor: PerProcess::new(|| Mutex::new(None)),
+        };
+        if self.max_records.is_some() {
+            // Once, when the driver is opened and no request waits. Sweeps keep the number right.
+            store.records.store(store.directory.count()?, Ordering::Relaxed);
+        }
+        Ok(File(Arc::new(store)))
+    }
+}
+
+pub(crate) struct File(Arc<Store>);
+
+struct Store {
+    directory: Directory,
+    durability: Durability,
+    lock_timeout_ms: u64,
+    max_record_bytes: usize,
+    shortest_life_ms: u64,
+    max_records: Option<u64>,
+    /// Files in the directory as this process knows them; kept only where there is a limit.
+    records: AtomicI64,
+    /// Which slots this process has synced, by locator: see [`Store::is_synced`].
+    synced: [AtomicU64; SYNCED],
+    /// Where this process's sweep is. Of its own descriptor, so that two processes sweep different parts.
+    cursor: PerProcess<Mutex<Option<Sweeping>>>,
+}
+
+struct Sweeping {
+    entries: directory::Entries,
+    seen: i64,
+}
+
+/// A session's file under an exclusive lock. Unlocked and closed on drop; in a forked child it is left alone, because the
+/// child closed the descriptor when it began.
+struct Locked {
+    open: Option<(LockedFd, OwnedFd)>,
+    generation: u64,
+}
+
+impl Locked {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.open.as_ref().expect("open until it is dropped").1.as_fd()
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let Some((entry, fd)) = self.open.take() else { return };
+        if fork::check(self.generation).is_err() {
+            // The number may be another file's by now.
+            std::mem::forget((entry, fd));
+            return;
+        }
+        // Unlocked before it leaves the table, and it leaves the table before the number can be used again: a fork in
+        // between inherits at most an unlocked descriptor.
+        let _ = flock(&fd, FlockOperation::Unlock);
+        drop(entry);
+        drop(fd);
+    }
+}
+
+/// A file as [`Scan`] reads it: small ones whole and at once, large ones piece by piece.
+struct Reader<'f> {
+    fd: BorrowedFd<'f>,
+    buffer: Vec<u8>,
+    whole: bool,
+}
+
+impl<'f> Reader<'f> {
+    fn new(fd: BorrowedFd<'f>, size: u64) -> Result<Reader<'f>> {
+        let whole = size <= READ_WHOLE_BYTES;
+        let mut reader = Reader { fd, buffer: Vec::new(), whole };
+        if whole {
+            reader.fill(0, usize::try_from(size).expect("at most READ_WHOLE_BYTES"))?;
+        }
+        Ok(reader)
+    }
+
+    fn fill(&mut self, offset: u64, length: usize) -> Result<()> {
+        self.buffer.clear();
+        self.buffer.resize(length, 0);
+        let mut filled = 0;
+        while filled < length {
+            let read = retry_on_intr(|| rustix::io::pread(self.fd, &mut self.buffer[filled..], offset + filled as u64))
+                .map_err(|errno| io_error("reading a session file", errno))?;
+            if read == 0 {
+                break;
+            }
+            filled += read;
+        }
+        self.buffer.truncate(filled);
+        Ok(())
+    }
+
+    /// The record of a slot that was found whole, in the buffer it was read into.
+    fn into_loaded(mut self, slot: &Slot) -> Result<Loaded> {
+        let offset = slot.offset + HEADER_BYTES as u64;
+        if !self.whole {
+            self.fill(offset, slot.length)?;
+        }
+        let start = if self.whole { usize::try_from(offset).expect("in the buffer") } else { 0 };
+        if start + slot.length > self.buffer.len() {
+            return Err(Error::unavailable("a session file was cut while it was read", true));
+        }
+        Ok(Loaded::new(self.buffer, start..start + slot.length, slot.expiry_ms))
+    }
+}
+
+impl Source for Reader<'_> {
+    type Error = Error;
+
+    fn bytes(&mut self, offset: u64, length: usize) -> Result<&[u8]> {
+        let from = if self.whole {
+            usize::try_from(offset).unwrap_or(usize::MAX).min(self.buffer.len())
+        } else {
+            self.fill(offset, length)?;
+            0
+        };
+        Ok(&self.buffer[from..(from + length).min(self.buffer.len())])
+    }
+}
+
+/// What a locked file turned out to hold for an id.
+enum Found<'f> {
+    Record(Slot, Reader<'f>),
+    /// Nothing that can be written to.
+    Gone,
+    Moved,
+}
+
+impl Store {
+    fn scan<'f>(&self, fd: BorrowedFd<'f>, size: u64, locator: &Locator) -> Result<(Reader<'f>, Scan)> {
+        let mut reader = Reader::new(fd, size)?;
+        let scan = Scan::read(&mut reader, size, locator, self.max_record_bytes)?;
+        match scan.too_large {
+            Some(size) => Err(Error::too_large("a stored session in bytes", self.max_record_bytes, size)),
+            None => Ok((reader, scan)),
+        }
+    }
+
+    /// Opens a session's file and locks it, waiting up to `timeout_ms`. None where the name is not there.
+    fn open_locked(&self, locator: &Locator, timeout_ms: u64) -> Result<Option<(Locked, Stat)>> {
+        let Some(fd) = self.directory.open_session(locator, OFlags::RDWR)? else {
+            return Ok(None);
+        };
+        // Entered before it is locked: a child forked in between closes it, locked or not.
+        let generation = fork::generation()?;
+        let locked = Locked { open: Some((LockedFd::enter(fd.as_fd())?, fd)), generation };
+        let mut deadline = None;
+        let mut pause = FIRST_POLL;
+        loop {
+            match retry_on_intr(|| flock(locked.fd(), FlockOperation::NonBlockingLockExclusive)) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => {}
+                Err(errno) => return Err(io_error("locking a session file", errno)),
+            }
+            let now = Instant::now();
+            let left = deadline.get_or_insert(now + Duration::from_millis(timeout_ms)).saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(locked_too_long(timeout_ms));
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LAST_POLL);
+        }
+        let stat = self.directory.checked_stat(locked.fd())?;
+        Ok(stat.map(|stat| (locked, stat)))
+    }
+
+    /// Reads a locked file and says what there is to write to. Damage is set aside here, expired records removed.
+    fn examine<'f>(
+        &self,
+        file: &'f Locked,
+        stat: &Stat,
+        locator: &Locator,
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<(Found<'f>, Scan)> {
+        let (reader, scan) = self.scan(file.fd(), size_of_file(stat), locator)?;
+        let ours = || self.directory.refers_to(locator, stat);
+        let found = match (scan.own, scan.foreign) {
+            // The newest slot is another id's: a regenerate went through (then the name is no longer this file), or it
+            // stopped half-way (then that slot never counted, and is overwritten).
+            (_, Some(_)) if !ours()? => Found::Moved,
+            (Some(own), _) => match own.kind {
+                Kind::Record if own.expiry_ms > now_ms => {
+                    if scan.doubtful {
+                        events.note(EventKind::RolledBack, locator);
+                    }
+                    Found::Record(own, reader)
+                }
+                Kind::Record => {
+                    self.remove(file, stat, &scan, locator)?;
+                    events.note(EventKind::Expired, locator);
+                    Found::Gone
+                }
+                Kind::Marker if own.expiry_ms > now_ms => Found::Moved,
+                Kind::Marker | Kind::Tombstone => Found::Gone,
+            },
+            // A regenerate that stopped before the exchange left its marker under the new name. A sweep takes it.
+            (None, Some(foreign)) if foreign.kind == Kind::Marker => Found::Gone,
+            (None, _) => {
+                if ours()? {
+                    self.directory.quarantine(locator, now_ms)?;
+                    events.note(EventKind::Quarantined, locator);
+                }
+                Found::Gone
+            }
+        };
+        Ok((found, scan))
+    }
+
+    /// Writes a slot: `slot` is room for the header, then the record.
+    fn write(
+        &self,
+        file: BorrowedFd<'_>,
+        place: &Place,
+        slot: &mut [u8],
+        sequence: u64,
+        kind: Kind,
+        locator: &Locator,
+        expiry_ms: u64,
+    ) -> Result<()> {
+        seal(slot, place, sequence, kind, locator, expiry_ms);
+        let resize = |size: Option<u64>| match size {
+            Some(size) => retry_on_intr(|| rustix::fs::ftruncate(file, size)),
+            None => Ok(()),
+        };
+        let failed = |errno| io_error("writing a session file", errno);
+        resize(place.grow_to).map_err(failed)?;
+        write_all(file, slot, place.offset).map_err(|errno| {
+            // What arrived of it is no whole slot; the one before it stays.
+            failed(errno)
+        })?;
+        if self.durability == Durability::Commit {
+            if let Err(errno) = data_sync(file) {
+                // It must not be found whole later, after the caller was told that it failed.
+                let _ = write_all(file, &[0; HEADER_BYTES], place.offset);
+                return Err(io_error("syncing a session file", errno).after_write());
+            }
+            self.note_synced(locator, sequence);
+        }
+        // After the new slot is down. If this fails the file is only larger than it need be.
+        let _ = resize(place.cut_to);
+        Ok(())
+    }
+
+    /// The slot that is current must be on disk before the other one is overwritten, or a power loss could take both.
+    /// A writer that was killed between its write and its sync leaves one that is not.
+    fn sync_current(&self, file: BorrowedFd<'_>, own: &Slot) -> Result<()> {
+        if self.durability == Durability::Commit && !self.is_synced(&own.locator, own.sequence) {
+            data_sync(file).map_err(|errno| io_error("syncing a session file", errno))?;
+        }
+        Ok(())
+    }
+
+    fn synced_place(&self, locator: &Locator, sequence: u64) -> (&AtomicU64, u64) {
+        let long = |at: usize| u64::from_le_bytes(locator.as_bytes()[at..at + 8].try_into().expect("eight bytes"));
+        let place = usize::try_from(long(0) % SYNCED as u64).expect("less than SYNCED");
+        (&self.synced[place], (long(8) ^ sequence) | 1)
+    }
+
+    fn note_synced(&self, locator: &Locator, sequence: u64) {
+        let (place, mark) = self.synced_place(locator, sequence);
+        place.store(mark, Ordering::Relaxed);
+    }
+
+    fn is_synced(&self, locator: &Locator, sequence: u64) -> bool {
+        let (place, mark) = self.synced_place(locator, sequence);
+        place.load(Ordering::Relaxed) == mark
+    }
+
+    /// Takes a session's file away: first a tombstone for whoever waits for its lock, then the name, and that only while
+    /// it still is this file's.
+    fn remove(&self, file: &Locked, stat: &Stat, scan: &Scan, locator: &Locator) -> Result<()> {
+        if let Some(own) = scan.own
+            && own.kind != Kind::Tombstone
+        {
+            let place = scan.place(&own, 0);
+            let mut slot = [0; HEADER_BYTES];
+            let written =
+                self.write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Tombstone, locator, own.expiry_ms);
+            // A full disk must not keep a session alive: a waiting writer finds a file without a name and stops there.
+            if let Err(error) = written
+                && !error.is_retryable()
+            {
+                return Err(error);
+            }
+        }
+        if self.directory.refers_to(locator, stat)? {
+            self.directory.unlink(locator.to_hex().as_str())?;
+            self.records.fetch_sub(1, Ordering::Relaxed);
+            self.sync_directory()?;
+        }
+        Ok(())
+    }
+
+    fn sync_directory(&self) -> Result<()> {
+        match self.durability {
+            Durability::None => Ok(()),
+            // The change is made; whether it is on disk is not known.
+            Durability::Commit => self.directory.sync().map_err(Error::after_write),
+        }
+    }
+
+    fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
+        for _ in 0..READ_AGAIN {
+            let Some(fd) = self.directory.open_session(locator, OFlags::RDONLY)? else {
+                return Ok(None);
+            };
+            let Some(stat) = self.directory.checked_stat(fd.as_fd())? else {
+                return Ok(None);
+            };
+            let (reader, scan) = self.scan(fd.as_fd(), size_of_file(&stat), locator)?;
+            match scan.own {
+                Some(own) if !scan.doubtful => return match own.kind {
+                    Kind::Record if own.expiry_ms > now_ms => reader.into_loaded(&own).map(Some),
+                    Kind::Record => self.expire(locator, now_ms, events).map(|()| None),
+                    Kind::Tombstone | Kind::Marker => Ok(None),
+                },
+                None if scan.foreign.is_some_and(|slot| slot.kind == Kind::Marker) => return Ok(None),
+                _ => {}
+            }
+        }
+        self.load_locked(locator, now_ms, events)
+    }
+
+    /// A reader that cannot make sense of a file looks again with the lock in hand, and mends what it finds.
+    fn load_locked(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
+        let Some((file, stat)) = self.open_locked(locator, self.lock_timeout_ms)? else {
+            return Ok(None);
+        };
+        let (found, scan) = self.examine(&file, &stat, locator, now_ms, events)?;
+        let Found::Record(own, reader) = found else {
+            return Ok(None);
+        };
+        let loaded = reader.into_loaded(&own)?;
+        if scan.doubtful {
+            // Written once more over the damage, so that this is told once and not at every load.
+            let mut slot = vec![0; HEADER_BYTES];
+            slot.extend_from_slice(loaded.bytes());
+            let place = scan.place(&own, loaded.bytes().len());
+            self.write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Record, locator, own.expiry_ms)?;
+        }
+        Ok(Some(loaded))
+    }
+
+    /// Removes a record that a reader met expired. On a read-only file system it stays, and stays unread.
+    fn expire(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<()> {
+        match self.open_locked(locator, 0) {
+            Ok(Some((file, stat))) => self.examine(&file, &stat, locator, now_ms, events).map(|_| ()),
+            // Somebody is at it, or nobody can be: it is expired all the same.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    fn update_locked(
+        &self,
+        file: &Locked,
+        stat: &Stat,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        let (found, scan) = self.examine(file, stat, locator, now_ms, events)?;
+        let (own, reader) = match found {
+            Found::Record(own, reader) => (own, reader),
+            Found::Gone => return Ok(Updated::Gone),
+            Found::Moved => return Ok(Updated::Moved),
+        };
+        let stored = reader.into_loaded(&own)?;
+        let mut slot = Vec::with_capacity(HEADER_BYTES + stored.bytes().len() + 256);
+        slot.resize(HEADER_BYTES, 0);
+        let Verdict::Write { expiry_ms } = edit(stored.bytes(), &mut slot)? else {
+            return Ok(Updated::Done);
+        };
+        let place = scan.place(&own, slot.len() - HEADER_BYTES);
+        self.sync_current(file.fd(), &own)?;
+        let Some(to) = to else {
+            self.write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Record, locator, expiry_ms)?;
+            return Ok(Updated::Done);
+        };
+
+        // Regenerate. The marker of the old id is put under the new name, the record gets a slot for the new id, and one
+        // exchange of the names makes both true at once: at every instant exactly one record takes writes.
+        if !self.make(to, locator, Kind::Marker, &mut vec![0; HEADER_BYTES], now_ms.saturating_add(MOVED_MARKER_MS))? {
+            return Ok(Updated::Taken);
+        }
+        let moved = self
+            .write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Record, to, expiry_ms)
+            .and_then(|()| self.directory.exchange(locator, to));
+        if let Err(error) = moved {
+            // The slot for the new id, if it is there, is bound to a name that is not this file's: it never counts.
+            let _ = self.directory.unlink(to.to_hex().as_str());
+            return Err(error);
+        }
+        self.sync_directory()?;
+        Ok(Updated::Done)
+    }
+
+    fn touch_locked(
+        &self,
+        file: &Locked,
+        stat: &Stat,
+        locator: &Locator,
+        now_ms: u64,
+        expiry_ms: u64,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        let mut same = |stored: &[u8], new: &mut Vec<u8>| {
+            new.extend_from_slice(stored);
+            Ok(Verdict::Write { expiry_ms })
+        };
+        self.update_locked(file, stat, locator, None, now_ms, &mut same, events)
+    }
+
+    fn delete_locked(&self, file: &Locked, stat: &Stat, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        let (found, scan) = self.examine(file, stat, locator, now_ms, events)?;
+        let Found::Record(..) = found else {
+            return Ok(false);
+        };
+        self.remove(file, stat, &scan, locator)?;
+        events.note(EventKind::Destroyed, locator);
+        Ok(true)
+    }
+
+    /// Makes a complete file under the name of `name`, holding one slot of `owner`. False where the name is taken.
+    fn make(&self, name: &Locator, owner: &Locator, kind: Kind, slot: &mut [u8], expiry_ms: u64) -> Result<bool> {
+        let unnamed = self.directory.new_file()?;
+        let place = Place::first(slot.len() - HEADER_BYTES);
+        self.write(unnamed.fd(), &place, slot, 1, kind, owner, expiry_ms)?;
+        let made = unnamed.give_name(&self.directory, name)?;
+        if made {
+            self.records.fetch_add(1, Ordering::Relaxed);
+            self.sync_directory()?;
+        }
+        Ok(made)
+    }
+
+    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool> {
+        if let Some(limit) = self.max_records {
+            let stored = self.records.load(Ordering::Relaxed).max(0).unsigned_abs();
+            if stored >= limit {
+                return Err(Error::unavailable(
+                    format!("file driver: the limit is {limit} records (max_records), there are {stored}"),
+                    true,
+                ));
+            }
+        }
+        let mut slot = Vec::with_capacity(HEADER_BYTES + bytes.len());
+        slot.resize(HEADER_BYTES, 0);
+        slot.extend_from_slice(bytes);
+        for _ in 0..CREATE_AGAIN {
+            if self.make(locator, locator, Kind::Record, &mut slot, expiry_ms)? {
+                return Ok(true);
+            }
+            // Only what is dead is cleared away, and only under its lock.
+            let Some((file, stat)) = self.open_locked(locator, self.lock_timeout_ms)? else {
+                continue;
+            };
+            let (found, scan) = self.examine(&file, &stat, locator, now_ms, events)?;
+            match found {
+                Found::Record(..) => return Ok(false),
+                Found::Gone => self.remove(&file, &stat, &scan, locator)?,
+                Found::Moved if scan.own.is_some_and(|own| own.kind == Kind::Marker) => return Ok(false),
+                // The file went to another name while we waited for it, and is alive there: hands off.
+                Found::Moved => {}
+            }
+        }
+        Err(Error::unavailable("a session file could not be created: its name is taken again and again", true))
+    }
+
+    /// Looks at one entry of the directory and removes what is over. True where it removed a record.
+    fn sweep_entry(&self, entry: &Entry, now_ms: u64, events: &mut Events) -> Result<bool> {
+        match entry.name {
+            Name::Foreign => Ok(false),
+            Name::Temporary => {
+                self.directory.remove_stale_temporary(entry)?;
+                Ok(false)
+            }
+            Name::Session(locator) => {
+                // mtime is only a hint that saves reading: it is the clock's and `now_ms` may not be.
+                if self.directory.is_younger_than(entry, now_ms, self.shortest_life_ms) {
+                    return Ok(false);
+                }
+                let Ok(Some((file, stat))) = self.open_locked(&locator, 0) else {
+                    // In use, gone, or not ours to read.
+                    return Ok(false);
+                };
+                let (_, scan) = self.scan(file.fd(), size_of_file(&stat), &locator)?;
+                if scan.foreign.is_some() && !self.directory.refers_to(&locator, &stat)? {
+                    // It has moved to another name since it was opened.
+                    return Ok(false);
+                }
+                // The marker of a regenerate that stopped half-way is another id's; damage is left to whoever meets it.
+                let marker = scan.foreign.filter(|slot| slot.kind == Kind::Marker);
+                let Some(slot) = scan.own.or(marker) else { return Ok(false) };
+                if slot.kind != Kind::Tombstone && slot.expiry_ms > now_ms {
+                    return Ok(false);
+                }
+                self.remove(&file, &stat, &scan, &locator)?;
+                if slot.kind == Kind::Record {
+                    events.note(EventKind::Expired, &locator);
+                }
+                Ok(slot.kind == Kind::Record)
+            }
+        }
+    }
+
+    fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept> {
+        let mut swept = Swept::default();
+        let mut cursor = match self.cursor.get()?.try_lock() {
+            Ok(cursor) => cursor,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Another thread of this process is sweeping.
+            Err(TryLockError::WouldBlock) => return Ok(swept),
+        };
+        if cursor.is_none() {
+            self.directory.prune_quarantine(now_ms)?;
+            *cursor = Some(Sweeping { entries: self.directory.entries()?, seen: 0 });
+        }
+        while swept.looked_at < limit {
+            let Some(sweeping) = cursor.as_mut() else { break };
+            let Some(entry) = sweeping.entries.next(&self.directory)? else {
+                if self.max_records.is_some() {
+                    self.records.store(sweeping.seen, Ordering::Relaxed);
+                }
+                *cursor = None;
+                swept.finished = true;
+                break;
+            };
+            swept.looked_at += 1;
+            let removed = self.sweep_entry(&entry, now_ms, events)?;
+            swept.removed += usize::from(removed);
+            sweeping.seen += i64::from(!removed && matches!(entry.name, Name::Session(_)));
+        }
+        Ok(swept)
+    }
+}
+
+fn size_of_file(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), Errno> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match retry_on_intr(|| rustix::io::pwrite(fd, &bytes[written..], offset + written as u64))? {
+            // A file that takes no byte and gives no error is full.
+            0 => return Err(Errno::NOSPC),
+            more => written += more,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn data_sync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    retry_on_intr(|| rustix::fs::fdatasync(fd))
+}
+
+#[cfg(target_os = "macos")]
+fn data_sync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // fsync there only reaches the drive's cache.
+    retry_on_intr(|| rustix::fs::fcntl_fullfsync(fd))
+}
+
+impl Records for File {
+    fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
+        self.0.load(locator, now_ms, events)
+    }
+
+    fn update(
+        &self,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
+            Some((file, stat)) => self.0.update_locked(&file, &stat, locator, to, now_ms, edit, events),
+            None => Ok(Updated::Gone),
+        }
+    }
+
+    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
+        match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
+            Some((file, stat)) => self.0.touch_locked(&file, &stat, locator, now_ms, expiry_ms, events),
+            None => Ok(Updated::Gone),
+        }
+    }
+
+    fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
+            Some((file, stat)) => self.0.delete_locked(&file, &stat, locator, now_ms, events),
+            None => Ok(false),
+        }
+    }
+}
+
+impl Driver for File {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            client_side: false,
+            revocable: true,
+            shared_between_processes: true,
+            survives_restart: true,
+            max_bytes: self.0.max_record_bytes,
+        }
+    }
+
+    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool> {
+        self.0.create(locator, bytes, now_ms, expiry_ms, events)
+    }
+
+    fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
+        let Some((file, stat)) = self.0.open_locked(locator, timeout_ms.unwrap_or(self.0.lock_timeout_ms))? else {
+            return Ok(None);
+        };
+        // An expired record is met again, and removed with its event, by the load that follows.
+        let (_, scan) = self.0.scan(file.fd(), size_of_file(&stat), locator)?;
+        let lives = scan.own.is_some_and(|own| own.kind == Kind::Record && own.expiry_ms > now_ms);
+        Ok(lives.then(|| Box::new(Held { store: self.0.clone(), file }) as Box<dyn Records>))
+    }
+
+    fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept> {
+        self.0.sweep(now_ms, limit, events)
+    }
+
+    fn iterate(&self, now_ms: u64, visit: &mut dyn FnMut(RecordInfo) -> bool) -> Result<()> {
+        let mut entries = self.0.directory.entries_from_start()?;
+        while let Some(entry) = entries.next(&self.0.directory)? {
+            let Name::Session(locator) = entry.name else { continue };
+            let Some(fd) = self.0.directory.open_session(&locator, OFlags::RDONLY)? else { continue };
+            let Some(stat) = self.0.directory.checked_stat(fd.as_fd())? else { continue };
+            let (_, scan) = self.0.scan(fd.as_fd(), size_of_file(&stat), &locator)?;
+            let Some(own) = scan.own.filter(|own| own.kind == Kind::Record && own.expiry_ms > now_ms) else { continue };
+            if !visit(RecordInfo { locator, expiry_ms: own.expiry_ms, bytes: own.length }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn stats(&self) -> DriverStats {
+        let known = self.0.max_records.is_some();
+        DriverStats { records: known.then(|| self.0.records.load(Ordering::Relaxed).max(0).unsigned_abs()), bytes: None }
+    }
+}
+
+/// A lock on one session's file, given back on drop.
+struct Held {
+    store: Arc<Store>,
+    file: Locked,
+}
+
+impl Held {
+    /// The file as it is now; None where it has lost its name.
+    fn stat(&self) -> Result<Option<Stat>> {
+        fork::check(self.file.generation)?;
+        self.store.directory.checked_stat(self.file.fd())
+    }
+}
+
+impl Records for Held {
+    fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
+        let Some(stat) = self.stat()? else { return Ok(None) };
+        match self.store.examine(&self.file, &stat, locator, now_ms, events)? {
+            (Found::Record(own, reader), _) => reader.into_loaded(&own).map(Some),
+            (Found::Gone | Found::Moved, _) => Ok(None),
+        }
+    }
+
+    fn update(
+        &self,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        match self.stat()? {
+            Some(stat) => self.store.update_locked(&self.file, &stat, locator, to, now_ms, edit, events),
+            None => Ok(Updated::Gone),
+        }
+    }
+
+    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
+        match self.stat()? {
+            Some(stat) => self.store.touch_locked(&self.file, &stat, locator, now_ms, expiry_ms, events),
+            None => Ok(Updated::Gone),
+        }
+    }
+
+    fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        match self.stat()? {
+            Some(stat) => self.store.delete_locked(&self.file, &stat, locator, now_ms, events),
+            None => Ok(false),
+        }
+    }
+}

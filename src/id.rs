@@ -1,0 +1,246 @@
+//! Identity: session ids, the locators drivers see instead, and the masked CSRF token.
+//!
+//! An id is 256 bits from the operating system, written as 43 characters of base64url. Drivers only ever see
+//! `SHA-256("holdall/id/v1" || id)`, so a leaked directory, dump or log holds no usable cookie. Nothing here prints an id.
+
+use crate::error::{Error, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+use subtle::ConstantTimeEq as _;
+
+// 32 bytes: OWASP asks for at least 64 bits of entropy and ASVS 7.2.3 for 128; 256 leaves no room for argument,
+// and 43 characters still fit any cookie.
+const ID_BYTES: usize = 32;
+const ID_CHARS: usize = 43;
+const ID_LABEL: &[u8] = b"holdall/id/v1";
+const KEYED_LABEL: &[u8] = b"holdall/keyed/v1";
+
+/// A session id: the secret that the cookie carries.
+///
+/// Compared and printed with care: `Debug` shows nothing of it, and there is no `Display`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionId {
+    text: [u8; ID_CHARS],
+    locator: Locator,
+}
+
+impl SessionId {
+    /// Draws a new id. The hash runs over the 32 bytes and not over their 43 characters, which would cost a second block.
+    pub(crate) fn generate() -> Result<SessionId> {
+        Ok(SessionId::from_bytes(&random_bytes::<ID_BYTES>()?))
+    }
+
+    /// Reads an id as it came from outside. None unless it is exactly 43 base64url characters that encode 32 bytes.
+    pub(crate) fn parse(text: &[u8]) -> Option<SessionId> {
+        if text.len() != ID_CHARS {
+            return None;
+        }
+        let mut bytes = [0; ID_BYTES];
+        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        (length == ID_BYTES).then(|| SessionId::from_bytes(&bytes))
+    }
+
+    fn from_bytes(bytes: &[u8; ID_BYTES]) -> SessionId {
+        let mut text = [0; ID_CHARS];
+        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("32 bytes are 43 characters");
+        let locator = Locator(Sha256::new().chain_update(ID_LABEL).chain_update(bytes).finalize().into());
+        SessionId { text, locator }
+    }
+
+    /// The 43 characters that the cookie carries. A secret: keep it out of logs, pages and messages.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).expect("base64url is ASCII")
+    }
+
+    pub(crate) fn locator(&self) -> Locator {
+        self.locator
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// Where a driver keeps a record: the hash of the id, or of the application's key.
+///
+/// Not a secret in the sense of the id: no cookie can be made from it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Locator(pub(crate) [u8; 32]);
+
+impl Locator {
+    /// The locator of an application key, under the configured secret and a label of its own: no cookie reaches it,
+    /// and a leaked directory does not reveal which addresses were here.
+    pub(crate) fn keyed(secret: &[u8], key: &[u8]) -> Locator {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
+        mac.update(KEYED_LABEL);
+        mac.update(key);
+        Locator(mac.finalize().into_bytes().into())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The name in 64 lower-case hexadecimal characters, as the file driver uses it.
+    pub fn to_hex(&self) -> HexName {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        HexName(text)
+    }
+
+    /// Reads a name back. None unless it is 64 lower-case hexadecimal characters.
+    pub fn from_hex(name: &[u8]) -> Option<Locator> {
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Some(c - b'0'),
+            b'a'..=b'f' => Some(c - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; 32];
+        if name.len() != 64 {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(name.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Locator(bytes))
+    }
+}
+
+impl fmt::Debug for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Locator({}..)", &self.to_hex().as_str()[..12])
+    }
+}
+
+/// A locator in hexadecimal, without an allocation.
+#[derive(Clone, Copy)]
+pub struct HexName([u8; 64]);
+
+impl HexName {
+    /// The 64 characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal is ASCII")
+    }
+}
+
+/// Bytes from the operating system, drawn anew for every call: a generator in user space would give parent and
+/// child the same bytes after fork.
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::unavailable("the operating system gave no random bytes", true).with_source(error))?;
+    Ok(bytes)
+}
+
+/// The CSRF secret of a record: 256 bits that never leave the engine unmasked.
+pub(crate) type CsrfSecret = [u8; 32];
+
+/// A token for one page: a fresh mask, then the secret under it. Equal secrets give unequal tokens, so that a
+/// compressed page does not betray the secret byte by byte (BREACH).
+pub(crate) fn csrf_token(secret: &CsrfSecret) -> Result<String> {
+    let mask = random_bytes::<32>()?;
+    let mut token = [0; 64];
+    token[..32].copy_from_slice(&mask);
+    for (byte, (m, s)) in token[32..].iter_mut().zip(mask.iter().zip(secret)) {
+        *byte = m ^ s;
+    }
+    Ok(URL_SAFE_NO_PAD.encode(token))
+}
+
+/// Whether a token that came back is under this secret, compared in constant time.
+pub(crate) fn csrf_matches(secret: &CsrfSecret, candidate: &str) -> bool {
+    let mut token = [0; 64];
+    // 86 characters: base64url of 64 bytes. Longer input would not fit the buffer.
+    if candidate.len() != 86 || !matches!(URL_SAFE_NO_PAD.decode_slice(candidate, &mut token), Ok(64)) {
+        return false;
+    }
+    let (mask, masked) = token.split_at_mut(32);
+    for (byte, m) in masked.iter_mut().zip(mask.iter()) {
+        *byte ^= m;
+    }
+    masked.ct_eq(secret).into()
+}
+
+/// The secret of keyed sessions, read from the configuration.
+pub(crate) fn decode_secret(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok().filter(|secret| secret.len() >= 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_back_and_nothing_near_it_does() {
+        let id = SessionId::generate().expect("random");
+        let text = id.as_str().to_owned();
+
+        assert_eq!(SessionId::parse(text.as_bytes()), Some(id));
+        assert_eq!(text.len(), 43);
+        assert!(SessionId::parse(&text.as_bytes()[..42]).is_none());
+        assert!(SessionId::parse(format!("{text}A").as_bytes()).is_none());
+        for bad in ["", ".", "..", "../etc/passwd", "%2e%2e", &"=".repeat(43), &"\0".repeat(43), &"A".repeat(5000)] {
+            assert!(SessionId::parse(bad.as_bytes()).is_none(), "accepted {bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_two_spare_bits_of_the_last_character_must_be_zero() {
+        // Otherwise four different cookies would name one session.
+        let mut text = [b'A'; 43];
+        assert!(SessionId::parse(&text).is_some());
+        text[42] = b'B';
+        assert!(SessionId::parse(&text).is_none());
+    }
+
+    #[test]
+    fn ids_are_unique_and_use_the_whole_alphabet() {
+        let ids: Vec<String> = (0..10_000).map(|_| SessionId::generate().expect("random").as_str().to_owned()).collect();
+        let unique: std::collections::HashSet<&String> = ids.iter().collect();
+        assert_eq!(unique.len(), ids.len());
+        for position in 0..42 {
+            let used: std::collections::HashSet<u8> = ids.iter().map(|id| id.as_bytes()[position]).collect();
+            assert_eq!(used.len(), 64, "position {position}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_id() {
+        let id = SessionId::generate().expect("random");
+        assert_eq!(format!("{id:?}"), "SessionId(..)");
+        assert_eq!(format!("{:?}", id.locator()).len(), "Locator(..)".len() + 12);
+    }
+
+    #[test]
+    fn a_locator_is_the_labelled_hash_of_the_bytes() {
+        // Golden: sha256("holdall/id/v1" || 32 zero bytes).
+        let id = SessionId::parse(&[b'A'; 43]).expect("32 zero bytes");
+        let expected: [u8; 32] = Sha256::digest([b"holdall/id/v1".as_slice(), &[0; 32]].concat()).into();
+        assert_eq!(id.locator().as_bytes(), &expected);
+        assert_eq!(Locator::from_hex(id.locator().to_hex().as_str().as_bytes()), Some(id.locator()));
+        assert_eq!(Locator::from_hex(&[b'A'; 64]), None);
+    }
+
+    #[test]
+    fn csrf_tokens_differ_each_time_and_match_only_their_secret() {
+        let (secret, other) = ([7; 32], [8; 32]);
+        let (one, two) = (csrf_token(&secret).expect("random"), csrf_token(&secret).expect("random"));
+
+        assert_ne!(one, two);
+        assert!(csrf_matches(&secret, &one) && csrf_matches(&secret, &two));
+        assert!(!csrf_matches(&other, &one));
+        for bad in ["", "A", &one[..85], &format!("{one}A"), &"=".repeat(86)] {
+            assert!(!csrf_matches(&secret, bad));
+        }
+    }
+}

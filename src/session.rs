@@ -1,0 +1,1479 @@
+//! Session: one request's view of a visitor's data.
+//!
+//! A record plus the operations of this request. Loads at the first access, and no sooner; every change stays in this handle
+//! until `commit` replays it on the record as it is stored then. Sends nothing itself: `commit` answers with headers.
+
+use crate::config::timeout_ms;
+use crate::data::Change;
+use crate::driver::{Loaded, Records, Updated, Verdict};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{EventKind, Events};
+use crate::flash::{FlashChange, FlashPolicy};
+use crate::fork;
+use crate::headers::{self, Header, MAX_TOKENS};
+use crate::id::{self, CsrfSecret, Locator, SessionId, random_bytes};
+use crate::json;
+use crate::manager::{Manager, Mode, OpenOptions};
+use crate::operation::{Conflict, Identity, Operations, PREVIOUS_URL, Replay};
+use crate::record::{self, Persistence, Space, View};
+use crate::time::{self, Timeouts};
+use once_cell::unsync::OnceCell;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The flash key of `flash_input`, as in Laravel.
+const OLD_INPUT: &str = "_old_input";
+/// How often a commit begins again because an id was taken, or a keyed record came or went meanwhile.
+const COMMIT_AGAIN: usize = 16;
+
+/// One request's view of a visitor's data.
+///
+/// `Send` but not `Sync`: it belongs to one request, and moves between threads with it. Values are JSON; the `_json` calls
+/// take and give text and cost no conversion. After [`commit`](Session::commit) the handle still reads and no longer writes.
+pub struct Session {
+    manager: Manager,
+    generation: u64,
+    mode: Mode,
+    policy: FlashPolicy,
+    opened_ms: u64,
+    lock_timeout_ms: Option<u64>,
+    request_is_secure: bool,
+    source: Source,
+    found: OnceCell<Found>,
+    operations: Operations,
+    /// `flash_now`: seen in this request, never stored.
+    now: BTreeMap<Box<str>, String>,
+    /// Flash given to the caller under `on_read`. Apart from the operations, because reading borrows them.
+    taken: RefCell<BTreeSet<Box<str>>>,
+    /// The id of a session that has no record yet.
+    fresh: OnceCell<SessionId>,
+    /// The id of the commit under way. Kept until it succeeds, so that a repeated one finds itself.
+    commit_id: Option<[u8; 16]>,
+    stage: Stage,
+    events: RefCell<Events>,
+}
+
+/// How the visitor is known.
+enum Source {
+    /// The tokens of the cookie, in their order.
+    Tokens { ids: [Option<SessionId>; MAX_TOKENS], malformed: usize, sent: bool },
+    /// The locator of an application key.
+    Keyed(Locator),
+}
+
+/// What the first access found.
+enum Found {
+    Nothing,
+    Record(Record),
+}
+
+struct Record {
+    /// None for a keyed session.
+    id: Option<SessionId>,
+    locator: Locator,
+    loaded: Loaded,
+    /// The lock of an exclusive session.
+    held: Option<Box<dyn Records>>,
+}
+
+impl Record {
+    fn view(&self) -> View<'_> {
+        View::parsed_before(self.loaded.bytes())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Committed,
+    Destroyed,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Outcome {
+    /// This request's operations are stored.
+    Saved = 0,
+    /// There was nothing to store.
+    Unchanged = 1,
+    /// The record was destroyed or has vanished. Nothing was stored; the browser is told to drop the cookie.
+    Gone = 2,
+    /// Another request has changed the id. Nothing was stored, and no cookie is sent: the browser keeps the new one.
+    Moved = 3,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of their numbers.
+    pub const ALL: [Outcome; 4] = [Outcome::Saved, Outcome::Unchanged, Outcome::Gone, Outcome::Moved];
+
+    /// The name, the same in every language.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Saved => "saved",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Gone => "gone",
+            Outcome::Moved => "moved",
+        }
+    }
+}
+
+/// The answer of a commit.
+#[derive(Debug)]
+#[must_use = "the headers belong in the response"]
+pub struct Commit {
+    outcome: Outcome,
+    conflicts: Vec<Conflict>,
+    headers: Vec<Header>,
+}
+
+impl Commit {
+    /// What it did.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Operations that met a change by another request: which key, and what became of them. All others are stored.
+    pub fn conflicts(&self) -> &[Conflict] {
+        &self.conflicts
+    }
+
+    /// Headers to add to the response, none to many: `Set-Cookie` lines, `Cache-Control: no-store` beside them, and
+    /// `Vary: Cookie` where the session was looked at.
+    pub fn headers(&self) -> &[Header] {
+        &self.headers
+    }
+}
+
+/// How to commit. `CommitOptions::new()` is what [`Session::commit`] uses.
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use]
+pub struct CommitOptions {
+    age_flash: Option<bool>,
+    now_ms: Option<u64>,
+}
+
+impl CommitOptions {
+    /// Ages flash as the policy says, by the system clock.
+    pub fn new() -> CommitOptions {
+        CommitOptions::default()
+    }
+
+    /// Whether this commit ages flash. An adapter says false where the response shows nothing: redirects, assets, HEAD.
+    /// Under `explicit`, it says true when it has shown the messages.
+    pub fn age_flash(mut self, ages: bool) -> CommitOptions {
+        self.age_flash = Some(ages);
+        self
+    }
+
+    /// Sets the time, in milliseconds since the Unix epoch, instead of asking the system's clock.
+    pub fn at(mut self, now_ms: u64) -> CommitOptions {
+        self.now_ms = Some(now_ms);
+        self
+    }
+}
+
+// Opening.
+impl Session {
+    pub(crate) fn open_header(manager: Manager, header: &[u8], options: OpenOptions) -> Result<Session> {
+        let name = &manager.named().cookie.name;
+        let source = Source::of_tokens(headers::tokens(header, name));
+        Session::open(manager.clone(), source, options)
+    }
+
+    pub(crate) fn open_token(manager: Manager, token: &[u8], options: OpenOptions) -> Result<Session> {
+        Session::open(manager, Source::of_tokens(Some(token).filter(|token| !token.is_empty()).into_iter()), options)
+    }
+
+    pub(crate) fn open_locator(manager: Manager, locator: Locator, options: OpenOptions) -> Result<Session> {
+        Session::open(manager, Source::Keyed(locator), options)
+    }
+
+    fn open(manager: Manager, source: Source, options: OpenOptions) -> Result<Session> {
+        let session = Session {
+            generation: fork::generation()?,
+            mode: options.mode,
+            policy: options.flash.unwrap_or(manager.shared().config.flash),
+            opened_ms: options.now_ms.unwrap_or_else(time::now_ms),
+            lock_timeout_ms: options.lock_timeout_ms,
+            request_is_secure: options.request_is_secure,
+            source,
+            found: OnceCell::new(),
+            operations: Operations::default(),
+            now: BTreeMap::new(),
+            taken: RefCell::default(),
+            fresh: OnceCell::new(),
+            commit_id: None,
+            stage: Stage::Open,
+            events: RefCell::default(),
+            manager,
+        };
+        if session.mode == Mode::Exclusive {
+            session.found()?;
+        }
+        Ok(session)
+    }
+
+    /// Loads at the first access.
+    fn found(&self) -> Result<&Found> {
+        let found = self.found.get_or_try_init(|| self.load());
+        // An exclusive session holds a lock now; its events wait for the end of it.
+        if self.mode != Mode::Exclusive {
+            self.deliver();
+        }
+        if let Err(error) = &found {
+            self.note_failure(error);
+        }
+        found
+    }
+
+    fn load(&self) -> Result<Found> {
+        fork::check(self.generation)?;
+        match &self.source {
+            Source::Keyed(locator) => {
+                Ok(self.load_record(*locator, None)?.map_or(Found::Nothing, Found::Record))
+            }
+            Source::Tokens { ids, malformed, .. } => {
+                for _ in 0..*malformed {
+                    self.events.borrow_mut().note_nameless(EventKind::MalformedToken);
+                }
+                for id in ids.iter().flatten() {
+                    if let Some(record) = self.load_record(id.locator(), Some(*id))? {
+                        return Ok(Found::Record(record));
+                    }
+                    self.events.borrow_mut().note(EventKind::UnknownToken, &id.locator());
+                }
+                Ok(Found::Nothing)
+            }
+        }
+    }
+
+    fn load_record(&self, locator: Locator, id: Option<SessionId>) -> Result<Option<Record>> {
+        let driver = &self.manager.named().driver;
+        let now_ms = self.opened_ms;
+        let held = match self.mode {
+            Mode::Exclusive => driver.lock(&locator, now_ms, self.lock_timeout_ms)?,
+            Mode::Shared | Mode::ReadOnly => None,
+        };
+        let loaded = {
+            let events = &mut *self.events.borrow_mut();
+            match &held {
+                Some(held) => held.load(&locator, now_ms, events)?,
+                None => driver.load(&locator, now_ms, events)?,
+            }
+        };
+        let Some(loaded) = loaded else { return Ok(None) };
+        let head = View::parse(loaded.bytes())?.head();
+        let record = Record { id, locator, loaded, held };
+        let timeouts = self.timeouts(head.idle_ms, head.absolute_ms);
+        if head.created_ms.min(now_ms).saturating_add(timeouts.absolute_ms) <= now_ms {
+            // Stored under a longer absolute timeout than is configured now.
+            if self.mode != Mode::ReadOnly {
+                let mut events = Events::default();
+                self.records(&record).delete(&locator, now_ms, &mut events)?;
+                self.events.borrow_mut().note(EventKind::Expired, &locator);
+            }
+            return Ok(None);
+        }
+        Ok(Some(record))
+    }
+
+    fn records<'a>(&'a self, record: &'a Record) -> &'a dyn Records {
+        match &record.held {
+            Some(held) => &**held,
+            None => &*self.manager.named().driver,
+        }
+    }
+
+    fn record(&self) -> Result<Option<&Record>> {
+        match self.found()? {
+            Found::Record(record) => Ok(Some(record)),
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    fn timeouts(&self, idle_ms: u64, absolute_ms: u64) -> Timeouts {
+        self.manager.shared().config.timeouts().limited(idle_ms, absolute_ms)
+    }
+
+    fn deliver(&self) {
+        // Taken out first: a listener may look at another session of this thread, and this one's cell must be free.
+        let mut events = std::mem::take(&mut *self.events.borrow_mut());
+        self.manager.deliver(&mut events);
+    }
+
+    fn note_failure(&self, error: &Error) {
+        if error.kind() == ErrorKind::Unavailable {
+            self.events.borrow_mut().note_nameless(EventKind::Unavailable);
+            if self.mode != Mode::Exclusive {
+                self.deliver();
+            }
+        }
+    }
+}
+
+impl Source {
+    fn of_tokens<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Source {
+        let (mut ids, mut malformed, mut sent) = ([None; MAX_TOKENS], 0, false);
+        for (index, token) in tokens.enumerate() {
+            sent = true;
+            ids[index] = SessionId::parse(token);
+            malformed += usize::from(ids[index].is_none());
+        }
+        Source::Tokens { ids, malformed, sent }
+    }
+}
+
+// Reading.
+impl Session {
+    fn data_seen(&self, key: &str) -> Result<Option<&str>> {
+        let record = self.record()?;
+        match self.operations.data.get(key) {
+            Some(change) => Ok(change.seen()),
+            None if self.operations.clear_data => Ok(None),
+            None => Ok(match record {
+                Some(record) => record.view().find(Space::Data, key)?.map(|entry| entry.value),
+                None => None,
+            }),
+        }
+    }
+
+    /// The flash entry as it was loaded, if nothing of this request cleared it.
+    fn flash_loaded(&self, key: &str) -> Result<Option<&str>> {
+        match self.record()? {
+            Some(record) if !self.operations.clear_flash => {
+                Ok(record.view().find(Space::Flash, key)?.map(|entry| entry.value))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn flash_seen(&self, key: &str) -> Result<Option<&str>> {
+        if self.taken.borrow().contains(key) {
+            return Ok(None);
+        }
+        if let Some(value) = self.now.get(key) {
+            return Ok(Some(value));
+        }
+        let loaded = self.flash_loaded(key)?;
+        Ok(match self.operations.flash.get(key) {
+            Some(change) => change.seen(loaded),
+            None => loaded,
+        })
+    }
+
+    fn seen(&self, key: &str) -> Result<Option<&str>> {
+        match self.data_seen(key)? {
+            Some(value) => Ok(Some(value)),
+            None => self.flash_seen(key),
+        }
+    }
+
+    /// Notes that a flash value was given to the caller. Reading in a read-only session or after the commit ends nothing.
+    fn given(&self, key: &str) {
+        if self.policy == FlashPolicy::OnRead && self.stage == Stage::Open && self.mode != Mode::ReadOnly {
+            self.taken.borrow_mut().insert(key.into());
+        }
+    }
+
+    /// The value of a key as JSON text; None where it is missing. Sees data, then flash: on an equal key data wins. Under
+    /// the flash policy `on_read` a flash value is given once. Allocates nothing.
+    ///
+    /// # Errors
+    /// `unavailable` or `corrupt` at the load.
+    pub fn get_json(&self, key: &str) -> Result<Option<&str>> {
+        if let Some(value) = self.data_seen(key)? {
+            return Ok(Some(value));
+        }
+        let value = self.flash_seen(key)?;
+        if value.is_some() {
+            self.given(key);
+        }
+        Ok(value)
+    }
+
+    /// The value of a key in a type of yours; None where it is missing. `null` is a value: read it as an `Option`.
+    ///
+    /// # Errors
+    /// `invalid_value` where it is of another type; else as [`get_json`](Session::get_json).
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        self.get_json(key)?.map(|text| typed(key, text)).transpose()
+    }
+
+    /// The value of a key, or `default` where it is missing.
+    ///
+    /// # Errors
+    /// As [`get`](Session::get).
+    pub fn get_or<T: DeserializeOwned>(&self, key: &str, default: T) -> Result<T> {
+        Ok(self.get(key)?.unwrap_or(default))
+    }
+
+    /// Whether a key is present and not `null`. Ends no flash.
+    ///
+    /// # Errors
+    /// `unavailable` or `corrupt` at the load.
+    pub fn has(&self, key: &str) -> Result<bool> {
+        Ok(self.seen(key)?.is_some_and(|value| value != "null"))
+    }
+
+    /// Whether a key is present, `null` or not. Ends no flash.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.seen(key)?.is_some())
+    }
+
+    /// Whether a key is not present.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn missing(&self, key: &str) -> Result<bool> {
+        Ok(!self.exists(key)?)
+    }
+
+    fn object(&self, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        let mut keys = BTreeSet::new();
+        if let Some(record) = self.record()? {
+            for entry in record.view().entries() {
+                let entry = entry?;
+                if entry.space != Space::Engine && wanted(entry.key) {
+                    keys.insert(entry.key);
+                }
+            }
+        }
+        keys.extend(self.operations.data.keys().map(|key| &**key).filter(|key| wanted(key)));
+        keys.extend(self.operations.flash.keys().map(|key| &**key).filter(|key| wanted(key)));
+        keys.extend(self.now.keys().map(|key| &**key).filter(|key| wanted(key)));
+        let mut text = String::from("{");
+        for key in keys {
+            let Some(value) = self.seen(key)? else { continue };
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&json::quoted(key));
+            text.push(':');
+            text.push_str(value);
+        }
+        text.push('}');
+        Ok(text)
+    }
+
+    /// Everything as one JSON object, in the order of the keys: data and flash, never the engine's own fields. Ends no flash.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn all(&self) -> Result<String> {
+        self.object(|_| true)
+    }
+
+    /// [`all`](Session::all), but only these keys; those that are missing are left out.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn only(&self, keys: &[&str]) -> Result<String> {
+        self.object(|key| keys.contains(&key))
+    }
+
+    /// [`all`](Session::all) without these keys.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn except(&self, keys: &[&str]) -> Result<String> {
+        self.object(|key| !keys.contains(&key))
+    }
+
+    /// A field of the form that [`flash_input`](Session::flash_input) kept, as JSON text; None where it is missing. Under
+    /// `on_read` the form ends with this request, however often it is asked.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn old(&self, field: &str) -> Result<Option<&str>> {
+        let loaded = self.flash_loaded(OLD_INPUT)?;
+        let form = match self.operations.flash.get(OLD_INPUT) {
+            Some(change) => change.seen(loaded),
+            None => loaded,
+        };
+        let Some(form) = form else { return Ok(None) };
+        self.given(OLD_INPUT);
+        let fields: BTreeMap<Cow<'_, str>, &RawValue> = typed_borrowed(OLD_INPUT, form)?;
+        Ok(fields.get(field).map(|value| value.get()))
+    }
+
+    /// The URL that [`set_previous_url`](Session::set_previous_url) kept; None where there is none.
+    ///
+    /// # Errors
+    /// As [`has`](Session::has).
+    pub fn previous_url(&self) -> Result<Option<String>> {
+        if let Some(url) = &self.operations.previous_url {
+            return Ok(json::unquoted(url));
+        }
+        match self.record()? {
+            Some(record) if !matches!(self.operations.identity, Some(Identity::Invalidate(_))) => {
+                Ok(record.view().find(Space::Engine, PREVIOUS_URL)?.and_then(|entry| json::unquoted(entry.value)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn typed<T: DeserializeOwned>(key: &str, text: &str) -> Result<T> {
+    typed_borrowed(key, text)
+}
+
+fn typed_borrowed<'a, T: serde::Deserialize<'a>>(key: &str, text: &'a str) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // Bounded by json::MAX_DEPTH when it was set.
+    reader.disable_recursion_limit();
+    T::deserialize(&mut reader)
+        .map_err(|error| Error::value(format!("the value of {key:?} is of another type")).with_source(error))
+}
+
+// Writing.
+impl Session {
+    fn for_writing(&mut self) -> Result<()> {
+        match (self.stage, self.mode) {
+            (Stage::Committed, _) => Err(Error::misuse("the session was committed; open another for further changes")),
+            (Stage::Destroyed, _) => Err(Error::misuse("the session was destroyed")),
+            (Stage::Open, Mode::ReadOnly) => Err(Error::misuse("the session was opened read-only")),
+            (Stage::Open, _) => {
+                self.found()?;
+                self.settle();
+                Ok(())
+            }
+        }
+    }
+
+    /// Turns flash that was given to the caller into operations.
+    fn settle(&mut self) {
+        for key in std::mem::take(self.taken.get_mut()) {
+            self.now.remove(&key);
+            self.take_flash(&key);
+        }
+    }
+
+    fn take_flash(&mut self, key: &str) {
+        match self.flash_loaded(key) {
+            Ok(Some(_)) => self.operations.flash.insert(key.into(), FlashChange::Take),
+            _ => self.operations.flash.remove(key),
+        };
+    }
+
+    fn checked_key(&self, key: &str) -> Result<()> {
+        let limit = self.manager.shared().config.max_key_bytes;
+        match key.len() {
+            0 => Err(Error::argument("a key is empty")),
+            size if size > limit => Err(Error::too_large("a key in bytes", limit, size)),
+            _ => Ok(()),
+        }
+    }
+
+    fn checked_value<'a>(&self, key: &str, value: &'a str) -> Result<&'a str> {
+        self.checked_key(key)?;
+        json::checked(key, value, self.manager.shared().config.max_record_bytes)
+    }
+
+    fn change(&mut self, key: &str) -> Result<&mut Change> {
+        if !self.operations.data.contains_key(key) {
+            let change = if self.operations.clear_data { Change::Decided(None) } else { Change::none(self.data_seen(key)?) };
+            self.operations.data.insert(key.into(), change);
+        }
+        Ok(self.operations.data.get_mut(key).expect("put there above"))
+    }
+
+    /// Sets a key to a JSON value.
+    ///
+    /// # Errors
+    /// `invalid_value` with the key and the reason, `too_large` with limit and size, `invalid_argument` for an empty key,
+    /// `misuse` after the commit or in a read-only session. Nothing has changed then.
+    pub fn set_json(&mut self, key: &str, value: &str) -> Result<()> {
+        let value = self.checked_value(key, value)?;
+        self.for_writing()?;
+        self.operations.data.insert(key.into(), Change::Decided(Some(value.to_owned())));
+        Ok(())
+    }
+
+    /// Sets a key to a value of a type of yours.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<()> {
+        self.set_json(key, &written(key, value)?)
+    }
+
+    /// Deletes keys, data and flash of that name. Those that are missing are no error.
+    ///
+    /// # Errors
+    /// `misuse`, `invalid_argument` for an empty key.
+    pub fn delete(&mut self, keys: &[&str]) -> Result<()> {
+        for key in keys {
+            self.checked_key(key)?;
+        }
+        self.for_writing()?;
+        for key in keys {
+            self.operations.data.insert((*key).into(), Change::Decided(None));
+            self.operations.flash.insert((*key).into(), FlashChange::Delete);
+            self.now.remove(*key);
+        }
+        Ok(())
+    }
+
+    /// Gives what [`get_json`](Session::get_json) would, and deletes it, if nobody changed it meanwhile. Two parallel
+    /// requests may both get the value: a token that must work once needs [`Mode::Exclusive`].
+    ///
+    /// # Errors
+    /// As [`delete`](Session::delete).
+    pub fn pull_json(&mut self, key: &str) -> Result<Option<String>> {
+        self.checked_key(key)?;
+        self.for_writing()?;
+        if let Some(value) = self.data_seen(key)?.map(str::to_owned) {
+            self.change(key)?.take();
+            return Ok(Some(value));
+        }
+        let value = self.flash_seen(key)?.map(str::to_owned);
+        if value.is_some() {
+            self.now.remove(key);
+            self.take_flash(key);
+        }
+        Ok(value)
+    }
+
+    /// [`pull_json`](Session::pull_json) in a type of yours. Nothing is deleted where the type does not fit.
+    ///
+    /// # Errors
+    /// As [`get`](Session::get) and [`delete`](Session::delete).
+    pub fn pull<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>> {
+        if let Some(text) = self.seen(key)? {
+            typed::<T>(key, text)?;
+        }
+        self.pull_json(key)?.map(|text| typed(key, &text)).transpose()
+    }
+
+    /// Adds to an integer, which is 0 where the key is missing, and gives the sum as this request sees it. Parallel
+    /// increments all count.
+    ///
+    /// # Errors
+    /// `invalid_value` where the value is no integer of 64 bits or the sum would not be; else as [`delete`](Session::delete).
+    pub fn increment(&mut self, key: &str, n: i64) -> Result<i64> {
+        self.checked_key(key)?;
+        self.for_writing()?;
+        self.change(key)?.add(key, n)
+    }
+
+    /// [`increment`](Session::increment) by `-n`.
+    ///
+    /// # Errors
+    /// As [`increment`](Session::increment).
+    pub fn decrement(&mut self, key: &str, n: i64) -> Result<i64> {
+        let n = n.checked_neg().ok_or_else(|| Error::argument("decrement by -2^63 has no 64-bit opposite"))?;
+        self.increment(key, n)
+    }
+
+    /// Appends to an array, which is empty where the key is missing. Parallel pushes all arrive.
+    ///
+    /// # Errors
+    /// `invalid_value` where the value is no array; else as [`set_json`](Session::set_json).
+    pub fn push_json(&mut self, key: &str, element: &str) -> Result<()> {
+        let element = self.checked_value(key, element)?;
+        self.for_writing()?;
+        self.change(key)?.push(key, element)
+    }
+
+    /// [`push_json`](Session::push_json) with a value of a type of yours.
+    ///
+    /// # Errors
+    /// As [`push_json`](Session::push_json).
+    pub fn push<T: Serialize + ?Sized>(&mut self, key: &str, element: &T) -> Result<()> {
+        self.push_json(key, &written(key, element)?)
+    }
+
+    /// For bindings: writes back a container that the language let its user change in place. Elements that were appended to
+    /// an array become a push, no change becomes nothing; else the value is set if the key is still there, and listed in
+    /// the conflicts if another request changed it too.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn replace_json(&mut self, key: &str, value: &str) -> Result<()> {
+        let value = self.checked_value(key, value)?;
+        self.for_writing()?;
+        self.change(key)?.replace(value);
+        Ok(())
+    }
+
+    /// Gives what [`get_json`](Session::get_json) does, or what `make` makes, which is then set if the key is still absent at
+    /// commit. `make` runs here, with no lock held unless the session is exclusive.
+    ///
+    /// # Errors
+    /// What `make` answers; else as [`set_json`](Session::set_json).
+    pub fn remember_json(&mut self, key: &str, make: impl FnOnce() -> Result<String>) -> Result<String> {
+        self.checked_key(key)?;
+        self.for_writing()?;
+        if let Some(value) = self.get_json(key)? {
+            return Ok(value.to_owned());
+        }
+        let made = make()?;
+        let value = self.checked_value(key, &made)?;
+        self.change(key)?.remember(value);
+        Ok(value.to_owned())
+    }
+
+    /// [`remember_json`](Session::remember_json) in a type of yours.
+    ///
+    /// # Errors
+    /// As [`remember_json`](Session::remember_json).
+    pub fn remember<T: Serialize + DeserializeOwned>(&mut self, key: &str, make: impl FnOnce() -> T) -> Result<T> {
+        let text = self.remember_json(key, || written(key, &make()))?;
+        typed(key, &text)
+    }
+
+    /// Clears data and flash: what is stored at commit, whoever stored it. The id, the CSRF secret, the previous URL and
+    /// the timeouts stay.
+    ///
+    /// # Errors
+    /// `misuse`.
+    pub fn flush(&mut self) -> Result<()> {
+        self.reset(false)?;
+        self.reset(true)
+    }
+
+    /// Clears the data and leaves flash, or clears flash alone. Else as [`flush`](Session::flush).
+    ///
+    /// # Errors
+    /// `misuse`.
+    pub fn reset(&mut self, flash_only: bool) -> Result<()> {
+        self.for_writing()?;
+        if flash_only {
+            self.operations.flash.clear();
+            self.operations.clear_flash = true;
+            self.now.clear();
+        } else {
+            self.operations.data.clear();
+            self.operations.clear_data = true;
+        }
+        Ok(())
+    }
+}
+
+fn written<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::value(format!("the value of {key:?} cannot be written as JSON")).with_source(error))
+}
+
+// Flash.
+impl Session {
+    /// Keeps a JSON value for the next request.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn flash_json(&mut self, key: &str, value: &str) -> Result<()> {
+        let value = self.checked_value(key, value)?;
+        self.for_writing()?;
+        self.now.remove(key);
+        self.operations.flash.insert(key.into(), FlashChange::New(value.to_owned()));
+        Ok(())
+    }
+
+    /// [`flash_json`](Session::flash_json) with a value of a type of yours.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn flash<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<()> {
+        self.flash_json(key, &written(key, value)?)
+    }
+
+    /// Shows a JSON value in this request only. It is never stored.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn flash_now_json(&mut self, key: &str, value: &str) -> Result<()> {
+        let value = self.checked_value(key, value)?;
+        self.for_writing()?;
+        self.now.insert(key.into(), value.to_owned());
+        Ok(())
+    }
+
+    /// [`flash_now_json`](Session::flash_now_json) with a value of a type of yours.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn flash_now<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<()> {
+        self.flash_now_json(key, &written(key, value)?)
+    }
+
+    /// Keeps flash entries that this request found for one more. Does nothing for keys that are not there, are new anyway,
+    /// or that another request has ended meanwhile.
+    ///
+    /// # Errors
+    /// As [`delete`](Session::delete).
+    pub fn keep(&mut self, keys: &[&str]) -> Result<()> {
+        for key in keys {
+            self.checked_key(key)?;
+        }
+        self.for_writing()?;
+        for key in keys {
+            if self.flash_loaded(key)?.is_some() {
+                self.operations.flash.entry((*key).into()).or_insert(FlashChange::Keep);
+            }
+        }
+        Ok(())
+    }
+
+    /// [`keep`](Session::keep) for all of them.
+    ///
+    /// # Errors
+    /// `misuse`.
+    pub fn reflash(&mut self) -> Result<()> {
+        self.for_writing()?;
+        let mut keys: Vec<Box<str>> = Vec::new();
+        if let Some(record) = self.record()?
+            && !self.operations.clear_flash
+        {
+            for entry in record.view().entries() {
+                let entry = entry?;
+                if entry.space == Space::Flash {
+                    keys.push(entry.key.into());
+                }
+            }
+        }
+        for key in keys {
+            self.operations.flash.entry(key).or_insert(FlashChange::Keep);
+        }
+        Ok(())
+    }
+
+    /// Keeps a form, a JSON object, for the next request: what the user typed, to show it again beside the errors. Leave
+    /// passwords out of it. It is the flash entry `_old_input`.
+    ///
+    /// # Errors
+    /// `invalid_value` unless it is an object; else as [`set_json`](Session::set_json).
+    pub fn flash_input(&mut self, form: &str) -> Result<()> {
+        if !self.checked_value(OLD_INPUT, form)?.starts_with('{') {
+            return Err(Error::value("flash_input takes a JSON object, a form's fields and their values"));
+        }
+        self.flash_json(OLD_INPUT, form)
+    }
+}
+
+// Identity, time, CSRF, previous URL.
+impl Session {
+    /// The session's id. For a session that has no record yet it is chosen here, and stored with the first write. None for
+    /// a keyed session. A secret: keep it out of logs and pages.
+    ///
+    /// # Errors
+    /// `unavailable` or `corrupt` at the load.
+    pub fn id(&self) -> Result<Option<&SessionId>> {
+        if let Some(Identity::Regenerate(id) | Identity::Invalidate(id)) = &self.operations.identity {
+            return Ok(Some(id));
+        }
+        match (self.record()?, &self.source) {
+            (Some(record), _) => Ok(record.id.as_ref()),
+            (None, Source::Keyed(_)) => Ok(None),
+            (None, Source::Tokens { .. }) => self.fresh.get_or_try_init(SessionId::generate).map(Some),
+        }
+    }
+
+    /// Whether no stored record was found: a first visit, or a token that was absent, unknown or expired.
+    ///
+    /// # Errors
+    /// `unavailable` or `corrupt` at the load.
+    pub fn is_new(&self) -> Result<bool> {
+        Ok(self.record()?.is_none())
+    }
+
+    fn for_identity(&mut self, what: &str) -> Result<()> {
+        if matches!(self.source, Source::Keyed(_)) {
+            return Err(Error::misuse(format!("{what}: a keyed session has no id of its own")));
+        }
+        self.for_writing()
+    }
+
+    /// Gives the session a new id and a new CSRF secret, and keeps its data and its age. Call it whenever rights are gained,
+    /// at sign-in above all (OWASP: session fixation). Acts in the commit: a request that fails before leaves the old id alive;
+    /// afterwards the old id is absent at once.
+    ///
+    /// # Errors
+    /// `misuse` for a keyed session; else as [`flush`](Session::flush).
+    pub fn regenerate(&mut self) -> Result<()> {
+        self.for_identity("regenerate")?;
+        let (id, csrf) = (SessionId::generate()?, random_bytes()?);
+        if self.record()?.is_some() {
+            self.operations.identity = Some(match self.operations.identity {
+                Some(Identity::Invalidate(_)) => Identity::Invalidate(id),
+                _ => Identity::Regenerate(id),
+            });
+            self.operations.csrf = Some(csrf);
+        } else {
+            self.fresh = OnceCell::with_value(id);
+            self.operations.csrf = self.operations.csrf.map(|_| csrf);
+        }
+        Ok(())
+    }
+
+    /// Gives the session a new id and nothing of the old one: no data, no flash, a new CSRF secret, a new age. What this
+    /// request sets afterwards is kept. Acts in the commit.
+    ///
+    /// # Errors
+    /// As [`regenerate`](Session::regenerate).
+    pub fn invalidate(&mut self) -> Result<()> {
+        self.for_identity("invalidate")?;
+        let (id, csrf) = (SessionId::generate()?, random_bytes()?);
+        let has_record = self.record()?.is_some();
+        self.now.clear();
+        self.operations = Operations {
+            clear_data: true,
+            clear_flash: true,
+            identity: has_record.then_some(Identity::Invalidate(id)),
+            csrf: has_record.then_some(csrf),
+            ..Operations::default()
+        };
+        if !has_record {
+            self.fresh = OnceCell::with_value(id);
+        }
+        Ok(())
+    }
+
+    /// Deletes the record now, without a successor, and ends this handle: later writes are `misuse`, and its commit only has
+    /// the browser drop the cookie. A slower request under the same id cannot bring it back. Twice is as good as once.
+    ///
+    /// # Errors
+    /// `unavailable`: it may be repeated; `misuse` in a read-only session or after the commit.
+    pub fn destroy(&mut self) -> Result<()> {
+        self.destroy_at(time::now_ms())
+    }
+
+    /// [`destroy`](Session::destroy) at a time of your own, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`destroy`](Session::destroy).
+    pub fn destroy_at(&mut self, now_ms: u64) -> Result<()> {
+        if self.stage == Stage::Destroyed {
+            return Ok(());
+        }
+        self.for_writing()?;
+        fork::check(self.generation)?;
+        if let Some(record) = self.record()? {
+            let deleted = {
+                let events = &mut *self.events.borrow_mut();
+                self.records(record).delete(&record.locator, now_ms, events)
+            };
+            if let Err(error) = deleted {
+                self.note_failure(&error);
+                return Err(error);
+            }
+        }
+        self.stage = Stage::Destroyed;
+        self.release();
+        Ok(())
+    }
+
+    /// Extends the idle timeout at commit, even where throttling would not.
+    ///
+    /// # Errors
+    /// `misuse`.
+    pub fn touch(&mut self) -> Result<()> {
+        self.for_writing()?;
+        self.operations.touch = true;
+        Ok(())
+    }
+
+    /// Gives this session an idle timeout of its own, in seconds; None is "as configured". It can only be shorter: the
+    /// earlier of the two counts, always.
+    ///
+    /// # Errors
+    /// `invalid_argument` for 0 or more than 31 years, `misuse`.
+    pub fn set_idle_timeout(&mut self, seconds: Option<u64>) -> Result<()> {
+        let milliseconds = timeout_ms("the idle timeout", seconds)?;
+        self.for_writing()?;
+        self.operations.idle_ms = Some(milliseconds);
+        Ok(())
+    }
+
+    /// Gives this session an absolute timeout of its own, counted from when it was made. Else as
+    /// [`set_idle_timeout`](Session::set_idle_timeout).
+    ///
+    /// # Errors
+    /// As [`set_idle_timeout`](Session::set_idle_timeout).
+    pub fn set_absolute_timeout(&mut self, seconds: Option<u64>) -> Result<()> {
+        let milliseconds = timeout_ms("the absolute timeout", seconds)?;
+        self.for_writing()?;
+        self.operations.absolute_ms = Some(milliseconds);
+        Ok(())
+    }
+
+    /// Whether this session's cookie outlives the browser ("remember me") or not, whatever is configured. The server's
+    /// timeouts hold either way.
+    ///
+    /// # Errors
+    /// `misuse`.
+    pub fn set_persistent(&mut self, persistent: bool) -> Result<()> {
+        self.for_writing()?;
+        self.operations.persistence = Some(if persistent { Persistence::Persistent } else { Persistence::Browser });
+        Ok(())
+    }
+
+    fn csrf_secret(&self) -> Result<Option<CsrfSecret>> {
+        match self.operations.csrf {
+            Some(secret) => Ok(Some(secret)),
+            None => Ok(self.record()?.map(|record| record.view().head().csrf)),
+        }
+    }
+
+    /// A CSRF token for a form or a header, masked anew at every call. For a session that has no record yet this makes one,
+    /// or the token could never be checked. Renewed by `regenerate` and `invalidate`; survives `flush`.
+    ///
+    /// # Errors
+    /// `misuse` for a session without a record that is read-only or committed; `unavailable` or `corrupt` at the load.
+    pub fn csrf_token(&mut self) -> Result<String> {
+        let secret = match self.csrf_secret()? {
+            Some(secret) => secret,
+            None => {
+                self.for_writing()?;
+                *self.operations.csrf.insert(random_bytes()?)
+            }
+        };
+        id::csrf_token(&secret)
+    }
+
+    /// Whether a token that came with a request is of this session, compared in constant time. False for a session that has
+    /// given none.
+    ///
+    /// # Errors
+    /// `unavailable` or `corrupt` at the load.
+    pub fn csrf_matches(&self, candidate: &str) -> Result<bool> {
+        Ok(self.csrf_secret()?.is_some_and(|secret| id::csrf_matches(&secret, candidate)))
+    }
+
+    /// Makes all CSRF tokens given so far invalid.
+    ///
+    /// # Errors
+    /// `misuse`.
+    pub fn regenerate_csrf_token(&mut self) -> Result<()> {
+        self.for_writing()?;
+        self.operations.csrf = Some(random_bytes()?);
+        Ok(())
+    }
+
+    /// Keeps a URL to come back to. Not in [`all`](Session::all), and not cleared by [`flush`](Session::flush). Makes no
+    /// record by itself.
+    ///
+    /// # Errors
+    /// `too_large`, `misuse`.
+    pub fn set_previous_url(&mut self, url: &str) -> Result<()> {
+        let quoted = json::quoted(url);
+        json::checked(PREVIOUS_URL, &quoted, self.manager.shared().config.max_record_bytes)?;
+        self.for_writing()?;
+        self.operations.previous_url = Some(quoted);
+        Ok(())
+    }
+}
+
+/// What a commit did to the record.
+struct Done {
+    outcome: Outcome,
+    conflicts: Vec<Conflict>,
+    cookie: CookieChange,
+    created: bool,
+}
+
+enum CookieChange {
+    None,
+    Set { id: SessionId, max_age_s: Option<u64> },
+    Remove,
+}
+
+impl Done {
+    fn plain(outcome: Outcome) -> Done {
+        Done { outcome, conflicts: Vec::new(), cookie: CookieChange::None, created: false }
+    }
+}
+
+/// How an edit ended, told from inside the driver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edited {
+    No,
+    Written { expiry_ms: u64, persistence: Persistence },
+    Same,
+    Before { persistence: Persistence },
+    Expired,
+}
+
+// Commit.
+impl Session {
+    /// Ends the request: ages flash, writes what changed in one atomic step, and says what the response should carry.
+    ///
+    /// # Errors
+    /// The stored state is as it was, unless the error says [`may_have_written`](Error::may_have_written). The handle keeps
+    /// its operations: the commit may be repeated, and one that had taken effect is not applied twice. `too_large` with limit
+    /// and size; `unavailable`; `misuse` in a forked child.
+    pub fn commit(&mut self) -> Result<Commit> {
+        self.commit_with(CommitOptions::new())
+    }
+
+    /// [`commit`](Session::commit) at a time of your own, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// As [`commit`](Session::commit).
+    pub fn commit_at(&mut self, now_ms: u64) -> Result<Commit> {
+        self.commit_with(CommitOptions::new().at(now_ms))
+    }
+
+    /// [`commit`](Session::commit) by options. After a success, and for a session that was never looked at, it answers
+    /// `unchanged` without headers.
+    ///
+    /// # Errors
+    /// As [`commit`](Session::commit).
+    pub fn commit_with(&mut self, options: CommitOptions) -> Result<Commit> {
+        if self.stage == Stage::Committed || self.found.get().is_none() {
+            return Ok(Commit { outcome: Outcome::Unchanged, conflicts: Vec::new(), headers: Vec::new() });
+        }
+        fork::check(self.generation)?;
+        let now_ms = options.now_ms.unwrap_or_else(time::now_ms);
+        let ages_flash = options.age_flash.unwrap_or(self.policy == FlashPolicy::NextRequest);
+        let done = match (self.stage, self.mode) {
+            (Stage::Destroyed, _) => Ok(self.after_destroy()),
+            (_, Mode::ReadOnly) => Ok(Done::plain(Outcome::Unchanged)),
+            _ => {
+                self.settle();
+                self.write(now_ms, ages_flash)
+            }
+        };
+        let done = done.inspect_err(|error| self.note_failure(error))?;
+        self.stage = Stage::Committed;
+        self.manager.count_outcome(done.outcome);
+        self.release();
+        if self.mode != Mode::ReadOnly {
+            let mut events = Events::default();
+            self.manager.sweep_a_step(done.created, now_ms, &mut events);
+            self.manager.deliver(&mut events);
+        }
+        Ok(Commit { outcome: done.outcome, headers: self.headers(done.cookie), conflicts: done.conflicts })
+    }
+
+    /// Gives the lock of an exclusive session back, then tells its events.
+    fn release(&mut self) {
+        if let Some(Found::Record(record)) = self.found.get_mut() {
+            record.held = None;
+        }
+        self.deliver();
+    }
+
+    fn headers(&self, cookie: CookieChange) -> Vec<Header> {
+        if matches!(self.source, Source::Keyed(_)) {
+            return Vec::new();
+        }
+        let mut headers: Vec<Header> = Vec::with_capacity(3);
+        let lines = &self.manager.named().cookie;
+        let line = match cookie {
+            CookieChange::None => None,
+            CookieChange::Set { id, max_age_s } => Some(lines.line(id.as_str(), max_age_s, self.request_is_secure)),
+            CookieChange::Remove => Some(lines.removal(self.request_is_secure)),
+        };
+        if let Some(line) = line {
+            headers.push(("Set-Cookie", Cow::Owned(line)));
+            headers.push(("Cache-Control", Cow::Borrowed("no-store")));
+        }
+        headers.push(("Vary", Cow::Borrowed("Cookie")));
+        headers
+    }
+
+    fn after_destroy(&self) -> Done {
+        let sent = matches!(self.source, Source::Tokens { sent: true, .. });
+        Done { cookie: if sent { CookieChange::Remove } else { CookieChange::None }, ..Done::plain(Outcome::Gone) }
+    }
+
+    fn write(&mut self, now_ms: u64, ages_flash: bool) -> Result<Done> {
+        match (self.found()?, &self.source) {
+            (Found::Record(_), _) => self.write_record(now_ms, ages_flash),
+            (Found::Nothing, _) if !self.operations.make_record() => Ok(Done::plain(Outcome::Unchanged)),
+            (Found::Nothing, Source::Tokens { .. }) => self.create(now_ms),
+            (Found::Nothing, Source::Keyed(locator)) => {
+                let locator = *locator;
+                self.create_keyed(locator, now_ms)
+            }
+        }
+    }
+
+    fn commit_id(&mut self) -> Result<[u8; 16]> {
+        match self.commit_id {
+            Some(id) => Ok(id),
+            None => Ok(*self.commit_id.insert(fork::unique()?)),
+        }
+    }
+
+    fn replay<'a>(
+        &'a self,
+        loaded: Option<View<'a>>,
+        ages_flash: bool,
+        commit: [u8; 16],
+        fresh_csrf: CsrfSecret,
+        now_ms: u64,
+    ) -> Replay<'a> {
+        let config = &self.manager.shared().config;
+        Replay {
+            operations: &self.operations,
+            loaded,
+            ages_flash,
+            commit,
+            fresh_csrf,
+            now_ms,
+            max_keys: config.max_keys,
+            max_record_bytes: config.max_record_bytes,
+        }
+    }
+
+    /// Max-Age for a cookie that outlives the browser, from what the server's timeouts leave.
+    fn max_age_s(&self, persistence: Persistence, expiry_ms: u64, now_ms: u64) -> Option<u64> {
+        let persistent = match persistence {
+            Persistence::Configured => self.manager.named().cookie.persistent,
+            Persistence::Persistent => true,
+            Persistence::Browser => false,
+        };
+        persistent.then(|| expiry_ms.saturating_sub(now_ms) / 1000)
+    }
+
+    /// Makes the record of a visitor who has none.
+    fn create(&mut self, now_ms: u64) -> Result<Done> {
+        let commit = self.commit_id()?;
+        // Drawn once: a repeated commit must not make another secret than the one a page may carry.
+        let csrf = *self.operations.csrf.get_or_insert(random_bytes()?);
+        for _ in 0..COMMIT_AGAIN {
+            let id = *self.fresh.get_or_try_init(SessionId::generate)?;
+            let locator = id.locator();
+            let (mut bytes, mut conflicts) = (Vec::new(), Vec::new());
+            let head = self.replay(None, false, commit, csrf, now_ms).write(None, &mut bytes, &mut conflicts)?;
+            let timeouts = self.timeouts(head.idle_ms, head.absolute_ms);
+            let full_ms = timeouts.expiry_ms(now_ms, now_ms);
+            // Until its cookie has come back once the record lives only a short while: most of those that never come
+            // back are crawlers.
+            let new_idle_ms = self.manager.shared().config.new_idle_timeout_s * 1000;
+            let first = Timeouts { idle_ms: timeouts.idle_ms.min(new_idle_ms), ..timeouts };
+            let driver = &self.manager.named().driver;
+            let events = &mut *self.events.borrow_mut();
+            let created = driver.create(&locator, &bytes, now_ms, first.expiry_ms(now_ms, now_ms), events)?
+                || self.is_stored(&locator, commit, now_ms)?;
+            if created {
+                events.note(EventKind::Created, &locator);
+                let max_age_s = self.max_age_s(head.persistence, full_ms, now_ms);
+                let cookie = CookieChange::Set { id, max_age_s };
+                return Ok(Done { conflicts, cookie, created: true, ..Done::plain(Outcome::Saved) });
+            }
+            self.fresh = OnceCell::new();
+        }
+        Err(Error::unavailable("no free session id was found", true))
+    }
+
+    /// Whether a record holds this commit: one that failed had taken effect after all.
+    fn is_stored(&self, locator: &Locator, commit: [u8; 16], now_ms: u64) -> Result<bool> {
+        let loaded = self.manager.named().driver.load(locator, now_ms, &mut Events::default())?;
+        Ok(match &loaded {
+            Some(loaded) => View::parse(loaded.bytes())?.commit() == commit,
+            None => false,
+        })
+    }
+
+    /// Makes the record of an application key, or writes to the one another request has made meanwhile.
+    fn create_keyed(&mut self, locator: Locator, now_ms: u64) -> Result<Done> {
+        let commit = self.commit_id()?;
+        let csrf = *self.operations.csrf.get_or_insert(random_bytes()?);
+        let driver = self.manager.named().driver.clone();
+        for _ in 0..COMMIT_AGAIN {
+            let (mut bytes, mut conflicts) = (Vec::new(), Vec::new());
+            let replay = self.replay(None, false, commit, csrf, now_ms);
+            let head = replay.write(None, &mut bytes, &mut conflicts)?;
+            let expiry_ms = self.timeouts(head.idle_ms, head.absolute_ms).expiry_ms(now_ms, now_ms);
+            let events = &mut *self.events.borrow_mut();
+            if driver.create(&locator, &bytes, now_ms, expiry_ms, events)? {
+                events.note(EventKind::Created, &locator);
+                return Ok(Done { conflicts, created: true, ..Done::plain(Outcome::Saved) });
+            }
+            let mut edited = Edited::No;
+            let updated = driver.update(
+                &locator,
+                None,
+                now_ms,
+                &mut |stored, new| self.edit(&replay, stored, new, &mut conflicts, false, &mut edited),
+                events,
+            )?;
+            if updated == Updated::Done {
+                return Ok(Done { conflicts, ..Done::plain(Outcome::Saved) });
+            }
+        }
+        Err(Error::unavailable("a keyed session came and went while it was written", true))
+    }
+
+    /// One edit inside a driver: replays on what is stored, unless this commit is in it already or changes nothing.
+    fn edit(
+        &self,
+        replay: &Replay<'_>,
+        stored: &[u8],
+        new: &mut Vec<u8>,
+        conflicts: &mut Vec<Conflict>,
+        must_write: bool,
+        edited: &mut Edited,
+    ) -> Result<Verdict> {
+        let view = View::parse(stored)?;
+        if view.commit() == replay.commit {
+            *edited = Edited::Before { persistence: view.head().persistence };
+            return Ok(Verdict::Keep);
+        }
+        let start = new.len();
+        let head = replay.write(Some(view), new, conflicts)?;
+        let expiry_ms = self.timeouts(head.idle_ms, head.absolute_ms).expiry_ms(head.created_ms, replay.now_ms);
+        if expiry_ms <= replay.now_ms {
+            *edited = Edited::Expired;
+            return Ok(Verdict::Keep);
+        }
+        if !must_write && record::same_but_for_commit(stored, &new[start..]) {
+            *edited = Edited::Same;
+            return Ok(Verdict::Keep);
+        }
+        *edited = Edited::Written { expiry_ms, persistence: head.persistence };
+        Ok(Verdict::Write { expiry_ms })
+    }
+
+    /// Whether the stored expiry is to be moved: a part of the idle timeout has passed, or it is later than it may be.
+    fn touch_is_due(&self, record: &Record, expiry_ms: u64, idle_ms: u64) -> bool {
+        let stored = record.loaded.expiry_ms;
+        // Milliseconds of any timeout here are far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        let gained = expiry_ms.saturating_sub(stored) as f64;
+        #[allow(clippy::cast_precision_loss)]
+        let needed = idle_ms as f64 * self.manager.shared().config.touch_after;
+        expiry_ms != stored && (expiry_ms < stored || self.operations.touch || gained >= needed)
+    }
+
+    /// Writes to the record that was found, or touches it, or does nothing.
+    fn write_record(&mut self, now_ms: u64, ages_flash: bool) -> Result<Done> {
+        let commit = self.commit_id()?;
+        let fresh_csrf = self.operations.csrf.unwrap_or_default();
+        for _ in 0..COMMIT_AGAIN {
+            let Some(record) = self.record()? else { return Ok(Done::plain(Outcome::Gone)) };
+            let head = record.view().head();
+            let idle_ms = self.operations.idle_ms.unwrap_or(head.idle_ms);
+            let absolute_ms = self.operations.absolute_ms.unwrap_or(head.absolute_ms);
+            let timeouts = self.timeouts(idle_ms, absolute_ms);
+            let expiry_ms = timeouts.expiry_ms(head.created_ms, now_ms);
+            let touch_is_due = self.touch_is_due(record, expiry_ms, timeouts.idle_ms);
+            let changes = self.operations.change_record() || ages_flash && self.has_old_flash(record)?;
+
+            if !changes && !touch_is_due {
+                return Ok(Done::plain(Outcome::Unchanged));
+            }
+            let records = self.records(record);
+            let (mut conflicts, mut edited) = (Vec::new(), Edited::No);
+            let to = match &self.operations.identity {
+                Some(Identity::Regenerate(id) | Identity::Invalidate(id)) => Some(*id),
+                None => None,
+            };
+            let locator = record.locator;
+            let updated = {
+                let events = &mut *self.events.borrow_mut();
+                if changes {
+                    let replay = self.replay(Some(record.view()), ages_flash, commit, fresh_csrf, now_ms);
+                    let must_write = touch_is_due || to.is_some();
+                    let mut edit = |stored: &[u8], new: &mut Vec<u8>| {
+                        self.edit(&replay, stored, new, &mut conflicts, must_write, &mut edited)
+                    };
+                    records.update(&locator, to.map(|id| id.locator()).as_ref(), now_ms, &mut edit, events)?
+                } else if expiry_ms <= now_ms {
+                    edited = Edited::Expired;
+                    Updated::Done
+                } else {
+                    records.touch(&locator, now_ms, expiry_ms, events)?
+                }
+            };
+            let done = match (updated, to) {
+                (Updated::Done, _) => self.after_update(record, to, edited, expiry_ms, now_ms, conflicts)?,
+                (Updated::Taken | Updated::Moved, Some(to)) if self.is_stored(&to.locator(), commit, now_ms)? => {
+                    // An earlier try of this commit had moved the record although it failed.
+                    let before = Edited::Before { persistence: self.operations.persistence.unwrap_or(head.persistence) };
+                    self.after_update(record, Some(to), before, expiry_ms, now_ms, conflicts)?
+                }
+                (Updated::Taken, Some(_)) => {
+                    let id = SessionId::generate()?;
+                    self.operations.identity = match self.operations.identity {
+                        Some(Identity::Invalidate(_)) => Some(Identity::Invalidate(id)),
+                        _ => Some(Identity::Regenerate(id)),
+                    };
+                    continue;
+                }
+                (Updated::Moved, _) => {
+                    self.events.borrow_mut().note(EventKind::Moved, &locator);
+                    Done::plain(Outcome::Moved)
+                }
+                (Updated::Gone | Updated::Taken, _) => self.vanished(&locator),
+            };
+            return Ok(done);
+        }
+        Err(Error::unavailable("no free session id was found", true))
+    }
+
+    fn vanished(&self, locator: &Locator) -> Done {
+        self.events.borrow_mut().note(EventKind::Gone, locator);
+        Done { cookie: CookieChange::Remove, ..Done::plain(Outcome::Gone) }
+    }
+
+    fn has_old_flash(&self, record: &Record) -> Result<bool> {
+        for entry in record.view().entries() {
+            if entry?.space == Space::Flash {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn after_update(
+        &self,
+        record: &Record,
+        to: Option<SessionId>,
+        edited: Edited,
+        expiry_ms: u64,
+        now_ms: u64,
+        conflicts: Vec<Conflict>,
+    ) -> Result<Done> {
+        let (outcome, expiry_ms, persistence) = match edited {
+            Edited::Written { expiry_ms, persistence } => (Outcome::Saved, expiry_ms, persistence),
+            Edited::Before { persistence } => (Outcome::Saved, expiry_ms, persistence),
+            Edited::Same => return Ok(Done::plain(Outcome::Unchanged)),
+            // A touch.
+            Edited::No => (Outcome::Unchanged, expiry_ms, record.view().head().persistence),
+            Edited::Expired => {
+                // The absolute timeout passed while this request was under way.
+                self.records(record).delete(&record.locator, now_ms, &mut Events::default())?;
+                self.events.borrow_mut().note(EventKind::Expired, &record.locator);
+                return Ok(self.vanished(&record.locator));
+            }
+        };
+        if !conflicts.is_empty() {
+            self.events.borrow_mut().note(EventKind::Conflict, &record.locator);
+        }
+        if to.is_some() {
+            self.events.borrow_mut().note(EventKind::Regenerated, &record.locator);
+        }
+        let max_age_s = self.max_age_s(persistence, expiry_ms, now_ms);
+        // A cookie with Max-Age ends in the browser unless it is renewed with the record.
+        let says_something_new = to.is_some() || max_age_s.is_some() || self.operations.persistence.is_some();
+        let cookie = match to.or(record.id) {
+            Some(id) if says_something_new => CookieChange::Set { id, max_age_s },
+            _ => CookieChange::None,
+        };
+        Ok(Done { conflicts, cookie, ..Done::plain(outcome) })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The lock goes first; what is still to be told is told without it.
+        self.release();
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Session(..)")
+    }
+}
