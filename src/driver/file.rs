@@ -327,10 +327,11 @@ impl Store {
         };
         let failed = |errno| io_error("writing a session file", errno);
         resize(place.grow_to).map_err(failed)?;
-        write_all(file, slot, place.offset).map_err(|errno| {
-            // What arrived of it is no whole slot; the one before it stays.
-            failed(errno)
-        })?;
+        if let Some(blank) = place.blank {
+            write_all(file, &[0; HEADER_BYTES], blank).map_err(failed)?;
+        }
+        // What arrives of a write that fails is no whole slot; the one before it stays.
+        write_all(file, slot, place.offset).map_err(failed)?;
         if self.durability == Durability::Commit {
             if let Err(errno) = data_sync(file) {
                 // It must not be found whole later, after the caller was told that it failed.
