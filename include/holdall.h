@@ -637,6 +637,14 @@ int32_t holdall_manager_iterate(const holdall_manager *manager,
                                 void *user);
 
 /**
+ * holdall_manager_iterate() at a time of your own, in milliseconds since the Unix epoch.
+ */
+int32_t holdall_manager_iterate_at(const holdall_manager *manager,
+                                   uint64_t now_ms,
+                                   holdall_visitor visitor,
+                                   void *user);
+
+/**
  * Destroys a record by its locator, as holdall_manager_iterate() shows it. HOLDALL_NOT_FOUND where there is none.
  */
 int32_t holdall_manager_destroy(const holdall_manager *manager,

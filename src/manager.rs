@@ -298,8 +298,16 @@ impl Manager {
     ///
     /// # Errors
     /// `unavailable`.
-    pub fn iterate(&self, mut visit: impl FnMut(RecordInfo) -> bool) -> Result<()> {
-        self.named().driver.iterate(time::now_ms(), &mut visit)
+    pub fn iterate(&self, visit: impl FnMut(RecordInfo) -> bool) -> Result<()> {
+        self.iterate_at(time::now_ms(), visit)
+    }
+
+    /// [`iterate`](Manager::iterate) at a time of your own, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn iterate_at(&self, now_ms: u64, mut visit: impl FnMut(RecordInfo) -> bool) -> Result<()> {
+        self.named().driver.iterate(now_ms, &mut visit)
     }
 
     /// Destroys a record by its locator, as [`iterate`](Manager::iterate) shows it. False where there is none.

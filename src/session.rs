@@ -1091,7 +1091,17 @@ impl Done {
     }
 }
 
-/// How an edit ended, told from inside the driver.
+/// What an edit does where the operations change nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Otherwise {
+    Keep,
+    /// The same bytes with a later expiry.
+    Touch,
+    /// The record moves: it is written in any case.
+    Write,
+}
+
+/// How an edit ended, told from inside the driver. `No` where nothing but the expiry was written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Edited {
     No,
@@ -1295,7 +1305,7 @@ impl Session {
                 &locator,
                 None,
                 now_ms,
-                &mut |stored, new| self.edit(&replay, stored, new, &mut conflicts, false, &mut edited),
+                &mut |stored, new| self.edit(&replay, stored, new, &mut conflicts, Otherwise::Touch, &mut edited),
                 events,
             )?;
             if updated == Updated::Done {
@@ -1312,7 +1322,7 @@ impl Session {
         stored: &[u8],
         new: &mut Vec<u8>,
         conflicts: &mut Vec<Conflict>,
-        must_write: bool,
+        otherwise: Otherwise,
         edited: &mut Edited,
     ) -> Result<Verdict> {
         let view = View::parse(stored)?;
@@ -1327,9 +1337,14 @@ impl Session {
             *edited = Edited::Expired;
             return Ok(Verdict::Keep);
         }
-        if !must_write && record::same_but_for_commit(stored, &new[start..]) {
-            *edited = Edited::Same;
-            return Ok(Verdict::Keep);
+        if otherwise != Otherwise::Write && record::same_but_for_commit(stored, &new[start..]) {
+            if otherwise == Otherwise::Keep {
+                *edited = Edited::Same;
+                return Ok(Verdict::Keep);
+            }
+            new.truncate(start);
+            new.extend_from_slice(stored);
+            return Ok(Verdict::Write { expiry_ms });
         }
         *edited = Edited::Written { expiry_ms, persistence: head.persistence };
         Ok(Verdict::Write { expiry_ms })
@@ -1374,9 +1389,13 @@ impl Session {
                 let events = &mut *self.events.borrow_mut();
                 if changes {
                     let replay = self.replay(Some(record.view()), ages_flash, commit, fresh_csrf, now_ms);
-                    let must_write = touch_is_due || to.is_some();
+                    let otherwise = match to {
+                        Some(_) => Otherwise::Write,
+                        None if touch_is_due => Otherwise::Touch,
+                        None => Otherwise::Keep,
+                    };
                     let mut edit = |stored: &[u8], new: &mut Vec<u8>| {
-                        self.edit(&replay, stored, new, &mut conflicts, must_write, &mut edited)
+                        self.edit(&replay, stored, new, &mut conflicts, otherwise, &mut edited)
                     };
                     records.update(&locator, to.map(|id| id.locator()).as_ref(), now_ms, &mut edit, events)?
                 } else if expiry_ms <= now_ms {

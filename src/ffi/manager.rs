@@ -4,6 +4,7 @@ use super::bytes::{Out, bytes, holdall_buf, holdall_slice, text};
 use super::guard::{Handle, Opaque, guard};
 use super::session::holdall_session;
 use super::status::{HOLDALL_NOT_FOUND, HOLDALL_OK};
+use crate::driver::RecordInfo;
 use crate::error::{Error, Result};
 use crate::{Event, FlashPolicy, Locator, Manager, Mode, OpenOptions, Session};
 use std::ffi::{c_char, c_void};
@@ -383,17 +384,40 @@ pub unsafe extern "C" fn holdall_manager_iterate(
     visitor: holdall_visitor,
     user: *mut c_void,
 ) -> i32 {
+    // SAFETY: the caller's promises are passed on.
+    unsafe { iterate(manager, None, visitor, user) }
+}
+
+/// holdall_manager_iterate() at a time of your own, in milliseconds since the Unix epoch.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn holdall_manager_iterate_at(
+    manager: *const holdall_manager,
+    now_ms: u64,
+    visitor: holdall_visitor,
+    user: *mut c_void,
+) -> i32 {
+    // SAFETY: the caller's promises are passed on.
+    unsafe { iterate(manager, Some(now_ms), visitor, user) }
+}
+
+/// # Safety
+/// As the header asks of its callers.
+unsafe fn iterate(manager: *const holdall_manager, now_ms: Option<u64>, visitor: holdall_visitor, user: *mut c_void) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
         let manager = unsafe { Handle::<Manager>::shared(manager) }?;
         let visitor = visitor.ok_or_else(|| Error::argument("visitor is NULL"))?;
-        manager.iterate(|info| {
+        let visit = |info: RecordInfo| {
             let name = info.locator.to_hex();
             let locator = holdall_slice::of(name.as_str().as_bytes());
             let record = holdall_record { locator, expiry_ms: info.expiry_ms, bytes: info.bytes };
             // SAFETY: the header asks that the visitor does not throw; the record lives as long as this call.
             unsafe { visitor(&raw const record, user) }
-        })?;
+        };
+        match now_ms {
+            Some(now_ms) => manager.iterate_at(now_ms, visit)?,
+            None => manager.iterate(visit)?,
+        }
         Ok(HOLDALL_OK)
     })
 }
