@@ -120,26 +120,20 @@ impl Manager {
     /// `invalid_config`, naming the field; `unavailable` where a driver cannot be opened.
     pub fn new(config: &str) -> Result<Manager> {
         let config = Config::read(config)?;
-        let limits = limits(&config);
-        let drivers = config.drivers.iter().map(|(name, driver)| {
-            let opened = driver.open(&limits).map_err(|error| match error.message().strip_prefix("config field `") {
-                // Said by the driver, which does not know its name in the configuration.
-                Some(rest) => Error::new(error.kind(), format!("config field `drivers.{name}.{rest}")).with_source(error),
-                None => error,
-            })?;
-            Ok((name.clone(), opened))
-        });
+        let drivers = config.drivers.keys().map(|name| Ok((name.clone(), open_driver(&config, name)?)));
         let drivers = drivers.collect::<Result<Vec<_>>>()?;
         Ok(Manager::assemble(config, drivers))
     }
 
-    /// Like [`Manager::new`], with a driver of your own in the place of the default one.
+    /// Like [`Manager::new`], with a driver of your own in the place of the default one: it is given that one, opened, and
+    /// may wrap it (to count, to log, to test failures) or put it aside.
     ///
     /// # Errors
-    /// `invalid_config`, naming the field.
-    pub fn with_driver(config: &str, driver: Arc<dyn Driver>) -> Result<Manager> {
+    /// As [`Manager::new`].
+    pub fn with_driver(config: &str, wrap: impl FnOnce(Arc<dyn Driver>) -> Arc<dyn Driver>) -> Result<Manager> {
         let config = Config::read(config)?;
         let name = config.default.clone();
+        let driver = wrap(open_driver(&config, &name)?);
         Ok(Manager::assemble(config, vec![(name, driver)]))
     }
 
@@ -365,12 +359,17 @@ impl Manager {
     }
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits {
+fn open_driver(config: &Config, name: &str) -> Result<Arc<dyn Driver>> {
+    let limits = Limits {
         max_record_bytes: config.max_record_bytes,
         shortest_life_ms: config.idle_timeout_s.min(config.new_idle_timeout_s).min(config.absolute_timeout_s) * 1000,
         idle_ms: config.idle_timeout_s * 1000,
-    }
+    };
+    config.drivers[name].open(&limits).map_err(|error| match error.message().strip_prefix("config field `") {
+        // Said by the driver, which does not know its name in the configuration.
+        Some(rest) => Error::new(error.kind(), format!("config field `drivers.{name}.{rest}")).with_source(error),
+        None => error,
+    })
 }
 
 impl std::fmt::Debug for Manager {

@@ -1,0 +1,274 @@
+//! Guards that parallel requests lose nothing of each other, and that the tests of this would notice.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{LastWriteWins, Place, open, places, records, set_cookie, stored, value};
+use holdall::{Manager, Mode, OpenOptions, Outcome};
+use std::process::Command;
+use std::sync::Barrier;
+
+/// 26 requests that all load before any commits, each setting its own letter. How many letters are there afterwards.
+fn letters(manager: &Manager) -> usize {
+    let token = stored(manager, &[("start", "1")]);
+    let loaded = Barrier::new(26);
+    std::thread::scope(|scope| {
+        for letter in 'a'..='z' {
+            let (loaded, token) = (&loaded, &token);
+            scope.spawn(move || {
+                let mut session = open(manager, token);
+                session.set(&letter.to_string(), &1).unwrap();
+                loaded.wait();
+                drop(session.commit().unwrap());
+            });
+        }
+    });
+    let session = open(manager, &token);
+    ('a'..='z').filter(|letter| session.exists(&letter.to_string()).unwrap()).count()
+}
+
+#[test]
+fn parallel_requests_that_set_a_letter_each_lose_none() {
+    for place in places() {
+        assert_eq!(letters(&place.manager), 26, "{}", place.driver);
+    }
+}
+
+#[test]
+fn the_letters_test_notices_a_last_write_wins_store() {
+    assert!(letters(&LastWriteWins::manager()) < 26);
+}
+
+/// 16 threads of `times` increments each on one session, and the sum. `in_step`: all load before any commits, each time.
+fn counted(manager: &Manager, times: usize, in_step: bool) -> i64 {
+    let token = stored(manager, &[("n", "0")]);
+    let loaded = Barrier::new(16);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                for _ in 0..times {
+                    let mut session = open(manager, &token);
+                    session.increment("n", 1).unwrap();
+                    if in_step {
+                        loaded.wait();
+                    }
+                    drop(session.commit().unwrap());
+                }
+            });
+        }
+    });
+    open(manager, &token).get("n").unwrap().unwrap()
+}
+
+#[test]
+fn sixteen_threads_of_a_thousand_increments_make_sixteen_thousand() {
+    for place in places() {
+        assert_eq!(counted(&place.manager, 1000, false), 16_000, "{}", place.driver);
+        assert_eq!(counted(&place.manager, 50, true), 800, "{}", place.driver);
+    }
+}
+
+#[test]
+fn the_increments_test_notices_a_last_write_wins_store() {
+    assert!(counted(&LastWriteWins::manager(), 50, true) < 800);
+}
+
+#[test]
+fn sixteen_processes_of_a_thousand_increments_make_sixteen_thousand() {
+    let place = Place::new("file");
+    let token = stored(&place.manager, &[("n", "0")]);
+    let worker = || Command::new(worker_path()).args([&place.config, &token, "increment", "1000"]).spawn().unwrap();
+    let processes: Vec<_> = (0..16).map(|_| worker()).collect();
+
+    for mut process in processes {
+        assert!(process.wait().unwrap().success());
+    }
+
+    assert_eq!(value(&place.manager, &token, "n").as_deref(), Some("16000"));
+}
+
+fn worker_path() -> std::path::PathBuf {
+    // target/debug/deps/concurrency-... -> target/debug/examples/worker
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().parent().unwrap().join("examples/worker")
+}
+
+#[test]
+fn regenerate_under_eight_parallel_requests_leaves_one_record_and_the_browser_signed_in() {
+    for place in places() {
+        let manager = &place.manager;
+        let token = stored(manager, &[("k", "1")]);
+        let (loaded, moved) = (Barrier::new(9), Barrier::new(9));
+
+        let new = std::thread::scope(|scope| {
+            let others: Vec<_> = (0..8)
+                .map(|number| {
+                    let (loaded, moved, token) = (&loaded, &moved, &token);
+                    scope.spawn(move || {
+                        let mut session = open(manager, token);
+                        session.set(&format!("late{number}"), &number).unwrap();
+                        loaded.wait();
+                        moved.wait();
+                        let commit = session.commit().unwrap();
+                        assert_eq!(commit.outcome(), Outcome::Moved);
+                        assert_eq!(set_cookie(&commit), None);
+                    })
+                })
+                .collect();
+            let mut signing_in = open(manager, &token);
+            signing_in.regenerate().unwrap();
+            signing_in.set("user", &7).unwrap();
+            loaded.wait();
+            assert_eq!(signing_in.commit().unwrap().outcome(), Outcome::Saved);
+            moved.wait();
+            for other in others {
+                other.join().unwrap();
+            }
+            signing_in.id().unwrap().unwrap().as_str().to_owned()
+        });
+
+        assert_eq!(records(manager), 1, "{}", place.driver);
+        assert_eq!(open(manager, &new).all().unwrap(), r#"{"k":1,"user":7}"#);
+        assert!(open(manager, &token).is_new().unwrap());
+    }
+}
+
+#[test]
+fn requests_that_race_a_regenerate_are_saved_before_it_or_moved_after_it() {
+    for place in places() {
+        let manager = &place.manager;
+        for round in 0..50 {
+            let token = stored(manager, &[("n", "0")]);
+            let start = Barrier::new(9);
+            let (new, saved) = std::thread::scope(|scope| {
+                let others: Vec<_> = (0..8)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            let mut session = open(manager, &token);
+                            session.increment("n", 1).unwrap();
+                            start.wait();
+                            session.commit().unwrap().outcome()
+                        })
+                    })
+                    .collect();
+                let mut signing_in = open(manager, &token);
+                signing_in.regenerate().unwrap();
+                start.wait();
+                assert_eq!(signing_in.commit().unwrap().outcome(), Outcome::Saved);
+                let outcomes: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+                assert!(outcomes.iter().all(|outcome| [Outcome::Saved, Outcome::Moved].contains(outcome)));
+                let saved = outcomes.iter().filter(|outcome| **outcome == Outcome::Saved).count();
+                (signing_in.id().unwrap().unwrap().as_str().to_owned(), saved)
+            });
+            assert_eq!(value(manager, &new, "n"), Some(saved.to_string()), "{} round {round}", place.driver);
+            assert!(open(manager, &token).is_new().unwrap());
+            open(manager, &new).destroy().unwrap();
+        }
+        assert_eq!(records(manager), 0);
+    }
+}
+
+#[test]
+fn two_regenerates_at_once_leave_one_record() {
+    for place in places() {
+        let manager = &place.manager;
+        for _ in 0..50 {
+            let token = stored(manager, &[("k", "1")]);
+            let start = Barrier::new(2);
+            let outcomes: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..2)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            let mut session = open(manager, &token);
+                            session.regenerate().unwrap();
+                            start.wait();
+                            let commit = session.commit().unwrap();
+                            (commit.outcome(), set_cookie(&commit).is_some(), session.id().unwrap().unwrap().as_str().to_owned())
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let winners: Vec<_> = outcomes.iter().filter(|(outcome, ..)| *outcome == Outcome::Saved).collect();
+            assert_eq!(winners.len(), 1);
+            assert!(outcomes.iter().all(|(outcome, cookie, _)| *cookie == (*outcome == Outcome::Saved)));
+            assert_eq!(records(manager), 1);
+            open(manager, &winners[0].2).destroy().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_destroyed_session_is_not_resurrected_by_slower_requests() {
+    for place in places() {
+        let manager = &place.manager;
+        for _ in 0..50 {
+            let token = stored(manager, &[("user", "7")]);
+            let start = Barrier::new(9);
+            std::thread::scope(|scope| {
+                for number in 0..8 {
+                    let (start, token) = (&start, &token);
+                    scope.spawn(move || {
+                        let mut session = open(manager, token);
+                        session.set("k", &number).unwrap();
+                        start.wait();
+                        let commit = session.commit().unwrap();
+                        assert!([Outcome::Saved, Outcome::Gone].contains(&commit.outcome()));
+                        let removed = set_cookie(&commit).is_some_and(|line| line.contains("Max-Age=0"));
+                        assert_eq!(removed, commit.outcome() == Outcome::Gone);
+                    });
+                }
+                let mut signing_out = open(manager, &token);
+                assert!(!signing_out.is_new().unwrap());
+                start.wait();
+                signing_out.destroy().unwrap();
+            });
+            assert!(open(manager, &token).is_new().unwrap(), "{}", place.driver);
+            assert_eq!(records(manager), 0);
+        }
+    }
+}
+
+#[test]
+fn exclusive_sessions_take_turns_and_a_once_only_token_works_once() {
+    for place in places() {
+        let manager = &place.manager;
+        let token = stored(manager, &[("once", "\"ticket\"")]);
+        let taken: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..50)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let options = OpenOptions::new().mode(Mode::Exclusive);
+                        let mut session = manager.open_token_with(token.as_bytes(), options).unwrap();
+                        let taken = session.pull_json("once").unwrap().is_some();
+                        drop(session.commit().unwrap());
+                        usize::from(taken)
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(taken, 1, "{}", place.driver);
+    }
+}
+
+#[test]
+fn an_ordinary_commit_waits_for_an_exclusive_session_and_is_told_when_it_waits_too_long() {
+    for driver in ["memory", "file"] {
+        let place = Place::new(driver);
+        let manager = Manager::new(&place.config.replace(r#""type""#, r#""lock_timeout_ms":50,"type""#)).unwrap();
+        let token = stored(&manager, &[("n", "1")]);
+        let mut holder = manager.open_token_with(token.as_bytes(), OpenOptions::new().mode(Mode::Exclusive)).unwrap();
+        holder.increment("n", 1).unwrap();
+
+        let mut other = open(&manager, &token);
+        other.increment("n", 1).unwrap();
+        let error = other.commit().unwrap_err();
+        assert_eq!(error.kind().name(), "unavailable");
+        assert!(error.is_retryable() && !error.may_have_written());
+
+        assert_eq!(holder.commit().unwrap().outcome(), Outcome::Saved);
+        assert_eq!(other.commit().unwrap().outcome(), Outcome::Saved);
+        assert_eq!(value(&manager, &token, "n").as_deref(), Some("3"), "{driver}");
+    }
+}
