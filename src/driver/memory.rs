@@ -98,7 +98,7 @@ impl Shard {
             wheel: vec![List::default(); BUCKETS].into(),
             granule_ms,
             due: 0,
-            due_left: 0,
+            due_left: None,
             budget,
             bytes: 0,
             probation_bytes: 0,
@@ -153,9 +153,9 @@ struct State {
     proven: List,
     wheel: Box<[List]>,
     granule_ms: u64,
-    /// The first granule of time that has not been swept, and how many of its bucket are still to look at.
+    /// The first granule of time that has not been swept, and, once that has begun, how many of its bucket are left to look at.
     due: u64,
-    due_left: u32,
+    due_left: Option<u32>,
     budget: usize,
     bytes: usize,
     probation_bytes: usize,
@@ -255,7 +255,8 @@ impl State {
     }
 
     fn file_under(&mut self, at: u32, expiry_ms: u64) {
-        let granule = (expiry_ms / self.granule_ms).max(self.due);
+        // Not into a bucket that is being looked at: what joins it now would wait for another round.
+        let granule = (expiry_ms / self.granule_ms).max(self.due + u64::from(self.due_left.is_some()));
         self.slots[at as usize].granule = granule;
         let bucket = Self::bucket(granule);
         self.wheel[bucket].push_back(&mut self.slots, at, timer);
@@ -390,28 +391,29 @@ impl State {
         true
     }
 
-    /// Looks at entries whose granule has passed, and at no more than `limit` entries and empty buckets.
+    /// Looks at entries whose granule has passed, at no more than `limit` of them. Empty buckets are stepped over, at most
+    /// one round of them.
     fn sweep(&mut self, now_ms: u64, limit: usize, events: &mut Events) -> Swept {
         let mut swept = Swept::default();
         let now_granule = now_ms / self.granule_ms;
         if now_granule.saturating_sub(self.due) > BUCKETS as u64 {
             // A whole round has passed: every bucket is due once, none twice.
             self.due = now_granule - BUCKETS as u64;
-            self.due_left = self.wheel[Self::bucket(self.due)].len();
+            self.due_left = None;
         }
-        for _ in 0..limit {
+        while swept.looked_at < limit {
             if self.due >= now_granule {
                 swept.finished = true;
                 break;
             }
-            let bucket = Self::bucket(self.due);
-            let at = self.wheel[bucket].first();
-            if self.due_left == 0 || at == NONE {
+            let bucket = &self.wheel[Self::bucket(self.due)];
+            let (at, left) = (bucket.first(), self.due_left.unwrap_or(bucket.len()));
+            if left == 0 || at == NONE {
                 self.due += 1;
-                self.due_left = self.wheel[Self::bucket(self.due)].len();
+                self.due_left = None;
                 continue;
             }
-            self.due_left -= 1;
+            self.due_left = Some(left - 1);
             swept.looked_at += 1;
             let slot = &self.slots[at as usize];
             if slot.expiry_ms <= now_ms && slot.lock == 0 {

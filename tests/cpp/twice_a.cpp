@@ -1,0 +1,16 @@
+// One program, the header in two of its files: a function in it that is not inline would not link.
+//
+// The other file is twice_b.cpp. One may be compiled with exceptions and the other without.
+
+#include <holdall.hpp>
+#include <holdall.hpp>
+
+std::int64_t count_in_b(holdall::session &session);
+
+int main() {
+    holdall::status status;
+    holdall::manager manager("memory:", status);
+    holdall::session session = manager.open("", status);
+    session.increment("n", status);
+    return !status.failed() && count_in_b(session) == 2 ? 0 : 1;
+}
