@@ -346,47 +346,75 @@ struct record {
 /// What a sweep did: `looked_at`, `removed`, `finished`.
 using swept = holdall_swept;
 
-/// How to open a session. As it is made, it is the default.
-struct open_options {
-    holdall::mode mode = holdall::mode::shared;
-    flash_policy flash = flash_policy::configured;
-    /// Only matters where `cookie.secure` is "auto".
-    bool request_is_secure = false;
-    /// The time in milliseconds since the Unix epoch, instead of the system's clock.
-    std::optional<std::uint64_t> now_ms = std::nullopt;
-    /// How long an exclusive open waits for another; 0 tries once.
-    std::optional<std::uint64_t> lock_timeout_ms = std::nullopt;
+/// How to open a session. As it is made, it is the default; each call changes one thing and may be followed by another.
+class open_options {
+public:
+    open_options() noexcept { options_.size = sizeof options_; }
 
-    /// As C takes it.
-    holdall_open_options c() const noexcept {
-        holdall_open_options options = {};
-        options.size = sizeof options;
-        options.flags = (now_ms ? HOLDALL_AT : 0u) | (lock_timeout_ms ? HOLDALL_LOCK_TIMEOUT : 0u) |
-                        (request_is_secure ? HOLDALL_REQUEST_IS_SECURE : 0u);
-        options.mode = static_cast<std::uint32_t>(mode);
-        options.flash = static_cast<std::uint32_t>(flash);
-        options.now_ms = now_ms.value_or(0);
-        options.lock_timeout_ms = lock_timeout_ms.value_or(0);
-        return options;
+    /// What the session may do.
+    open_options &mode(holdall::mode mode) noexcept {
+        options_.mode = static_cast<std::uint32_t>(mode);
+        return *this;
     }
+
+    /// When a flash entry ends, instead of as configured.
+    open_options &flash(flash_policy policy) noexcept {
+        options_.flash = static_cast<std::uint32_t>(policy);
+        return *this;
+    }
+
+    /// Whether the request came over https. Only matters where `cookie.secure` is "auto".
+    open_options &request_is_secure(bool secure) noexcept {
+        options_.flags &= ~static_cast<std::uint32_t>(HOLDALL_REQUEST_IS_SECURE);
+        options_.flags |= secure ? HOLDALL_REQUEST_IS_SECURE : 0u;
+        return *this;
+    }
+
+    /// The time in milliseconds since the Unix epoch, instead of the system's clock.
+    open_options &at(std::uint64_t now_ms) noexcept {
+        options_.flags |= HOLDALL_AT;
+        options_.now_ms = now_ms;
+        return *this;
+    }
+
+    /// How long an exclusive open waits for another; 0 tries once.
+    open_options &lock_timeout_ms(std::uint64_t timeout_ms) noexcept {
+        options_.flags |= HOLDALL_LOCK_TIMEOUT;
+        options_.lock_timeout_ms = timeout_ms;
+        return *this;
+    }
+
+    /// For C functions.
+    const holdall_open_options *raw() const noexcept { return &options_; }
+
+private:
+    holdall_open_options options_ = {};
 };
 
-/// How to commit. As it is made, it is the default.
-struct commit_options {
-    /// Whether this commit ages flash, whatever the policy says: false for a redirect, an asset, HEAD.
-    std::optional<bool> age_flash = std::nullopt;
-    /// The time in milliseconds since the Unix epoch, instead of the system's clock.
-    std::optional<std::uint64_t> now_ms = std::nullopt;
+/// How to commit. As it is made, it is the default; each call changes one thing and may be followed by another.
+class commit_options {
+public:
+    commit_options() noexcept { options_.size = sizeof options_; }
 
-    /// As C takes it.
-    holdall_commit_options c() const noexcept {
-        holdall_commit_options options = {};
-        options.size = sizeof options;
-        options.flags = (now_ms ? HOLDALL_AT : 0u) |
-                        (age_flash ? (*age_flash ? HOLDALL_AGE_FLASH : HOLDALL_KEEP_FLASH) : 0u);
-        options.now_ms = now_ms.value_or(0);
-        return options;
+    /// Whether this commit ages flash, whatever the policy says: false for a redirect, an asset, HEAD.
+    commit_options &age_flash(bool ages) noexcept {
+        options_.flags &= ~static_cast<std::uint32_t>(HOLDALL_AGE_FLASH | HOLDALL_KEEP_FLASH);
+        options_.flags |= ages ? HOLDALL_AGE_FLASH : HOLDALL_KEEP_FLASH;
+        return *this;
     }
+
+    /// The time in milliseconds since the Unix epoch, instead of the system's clock.
+    commit_options &at(std::uint64_t now_ms) noexcept {
+        options_.flags |= HOLDALL_AT;
+        options_.now_ms = now_ms;
+        return *this;
+    }
+
+    /// For C functions.
+    const holdall_commit_options *raw() const noexcept { return &options_; }
+
+private:
+    holdall_commit_options options_ = {};
 };
 
 // ---------------------------------------------------------------------------------------------------------------- commit
@@ -761,19 +789,14 @@ public:
     /// Ends the request: ages flash, writes what changed in one atomic step, and says what the response should carry. A commit
     /// that failed may be repeated.
     holdall::commit commit(const commit_options &options, on_error failed HOLDALL_OR_THROW) {
-        const holdall_commit_options c = options.c();
-        return committed(&c, failed);
-    }
-    /// As the policy says.
-    holdall::commit commit(on_error failed HOLDALL_OR_THROW) { return committed(nullptr, failed); }
-
-private:
-    holdall::commit committed(const holdall_commit_options *options, on_error failed) {
         holdall_commit *made = nullptr;
-        failed(holdall_session_commit(raw(), options, &made));
+        failed(holdall_session_commit(raw(), options.raw(), &made));
         return holdall::commit(made);
     }
+    /// As the policy says.
+    holdall::commit commit(on_error failed HOLDALL_OR_THROW) { return commit(commit_options(), failed); }
 
+private:
     std::unique_ptr<holdall_session, detail::freed_by<holdall_session, holdall_session_free>> handle_;
 };
 
@@ -809,32 +832,29 @@ public:
 
     /// The session that a request's Cookie header names; empty where there was none.
     session open(std::string_view cookie_header, const open_options &options, on_error failed HOLDALL_OR_THROW) const {
-        const holdall_open_options c = options.c();
-        return opened(holdall_manager_open, cookie_header, &c, failed);
+        return opened(holdall_manager_open, cookie_header, options, failed);
     }
     /// With the default options.
     session open(std::string_view cookie_header, on_error failed HOLDALL_OR_THROW) const {
-        return opened(holdall_manager_open, cookie_header, nullptr, failed);
+        return open(cookie_header, open_options(), failed);
     }
 
     /// The session of a token: the cookie's value alone.
     session open_token(std::string_view token, const open_options &options, on_error failed HOLDALL_OR_THROW) const {
-        const holdall_open_options c = options.c();
-        return opened(holdall_manager_open_token, token, &c, failed);
+        return opened(holdall_manager_open_token, token, options, failed);
     }
     /// With the default options.
     session open_token(std::string_view token, on_error failed HOLDALL_OR_THROW) const {
-        return opened(holdall_manager_open_token, token, nullptr, failed);
+        return open_token(token, open_options(), failed);
     }
 
     /// The session that belongs to an application key. Needs `keyed_secret`.
     session open_keyed(std::string_view key, const open_options &options, on_error failed HOLDALL_OR_THROW) const {
-        const holdall_open_options c = options.c();
-        return opened(holdall_manager_open_keyed, key, &c, failed);
+        return opened(holdall_manager_open_keyed, key, options, failed);
     }
     /// With the default options.
     session open_keyed(std::string_view key, on_error failed HOLDALL_OR_THROW) const {
-        return opened(holdall_manager_open_keyed, key, nullptr, failed);
+        return open_keyed(key, open_options(), failed);
     }
 
     /// Has events told to `listener(const holdall::event &)`, from whichever thread caused them. Once a manager. It is not
@@ -879,29 +899,13 @@ public:
     /// Shows every record that lives to `visitor(const holdall::record &)`, until it answers false. What it throws comes out
     /// here.
     template <class Visitor> void iterate(Visitor &&visitor, on_error failed HOLDALL_OR_THROW) const {
-        // An exception must not pass through the library's frames: it waits here until they are gone.
-        struct state {
-            std::remove_reference_t<Visitor> &visitor;
-            std::exception_ptr thrown;
-        } visit{visitor, nullptr};
-        const holdall_visitor show = [](const holdall_record *shown, void *user) noexcept -> bool {
-            state &seen = *static_cast<state *>(user);
-            const record one{detail::view(shown->locator), shown->expiry_ms, shown->bytes};
-#if HOLDALL_EXCEPTIONS
-            try {
-                return seen.visitor(one);
-            } catch (...) {
-                seen.thrown = std::current_exception();
-                return false;
-            }
-#else
-            return seen.visitor(one);
-#endif
-        };
-        failed(holdall_manager_iterate(raw(), show, &visit));
-#if HOLDALL_EXCEPTIONS
-        if (visit.thrown) std::rethrow_exception(visit.thrown);
-#endif
+        visited(visitor, [&](auto show, void *user) { failed(holdall_manager_iterate(raw(), show, user)); });
+    }
+
+    /// iterate() at a time of your own.
+    template <class Visitor>
+    void iterate_at(std::uint64_t now_ms, Visitor &&visitor, on_error failed HOLDALL_OR_THROW) const {
+        visited(visitor, [&](auto show, void *user) { failed(holdall_manager_iterate_at(raw(), now_ms, show, user)); });
     }
 
     /// Destroys a record by its locator. False where there is none.
@@ -910,10 +914,36 @@ public:
     }
 
 private:
+    template <class Visitor, class Iterate> static void visited(Visitor &visitor, Iterate iterate) {
+#if HOLDALL_EXCEPTIONS
+        // An exception must not pass through the library's frames: it waits here until they are gone.
+        struct visit {
+            Visitor &visitor;
+            std::exception_ptr thrown;
+        } visiting{visitor, nullptr};
+        const holdall_visitor show = [](const holdall_record *shown, void *user) noexcept -> bool {
+            visit &with = *static_cast<visit *>(user);
+            try {
+                return with.visitor(record{detail::view(shown->locator), shown->expiry_ms, shown->bytes});
+            } catch (...) {
+                with.thrown = std::current_exception();
+                return false;
+            }
+        };
+        iterate(show, &visiting);
+        if (visiting.thrown) std::rethrow_exception(visiting.thrown);
+#else
+        const holdall_visitor show = [](const holdall_record *shown, void *user) noexcept -> bool {
+            return (*static_cast<Visitor *>(user))(record{detail::view(shown->locator), shown->expiry_ms, shown->bytes});
+        };
+        iterate(show, const_cast<void *>(static_cast<const void *>(std::addressof(visitor))));
+#endif
+    }
+
     template <class Function>
-    session opened(Function function, std::string_view text, const holdall_open_options *options, on_error failed) const {
+    session opened(Function function, std::string_view text, const open_options &options, on_error failed) const {
         holdall_session *made = nullptr;
-        failed(function(raw(), text.data(), text.size(), options, &made));
+        failed(function(raw(), text.data(), text.size(), options.raw(), &made));
         return session(made);
     }
 

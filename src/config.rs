@@ -166,7 +166,8 @@ impl<'de> Deserialize<'de> for Secret {
 impl Config {
     /// Reads a JSON document (it begins with `{`) or a URL, and checks all of it.
     pub(crate) fn read(text: &str) -> Result<Config> {
-        let mut config = if text.trim_start().starts_with('{') { Config::from_json(text)? } else { Config::from_url(text)? };
+        let mut config =
+            if text.trim_start().starts_with('{') { Config::from_json(text)? } else { Config::from_url(text)? };
         if config.default.is_empty()
             && let (Some(only), 1) = (config.drivers.keys().next(), config.drivers.len())
         {
@@ -277,10 +278,16 @@ impl CookieConfig {
         let name = self.name();
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || !name.chars().all(token) {
-            return Err(Error::config("cookie.name", "letters, digits and !#$%&'*+-.^_`|~ only (RFC 6265, section 4.1.1)"));
+            return Err(Error::config(
+                "cookie.name",
+                "letters, digits and !#$%&'*+-.^_`|~ only (RFC 6265, section 4.1.1)",
+            ));
         }
         if !self.path.starts_with('/') || !self.path.chars().all(|c| c == ' ' || c.is_ascii_graphic() && c != ';') {
-            return Err(Error::config("cookie.path", "begins with / and has no control characters, no ; and only ASCII"));
+            return Err(Error::config(
+                "cookie.path",
+                "begins with / and has no control characters, no ; and only ASCII",
+            ));
         }
         if let Some(domain) = &self.domain {
             let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
@@ -293,7 +300,10 @@ impl CookieConfig {
         // Browsers compare the prefixes without regard to case and drop a cookie that breaks its prefix's rules.
         if lower.starts_with("__host-") {
             if !always_secure {
-                return Err(Error::config("cookie.secure", "a __Host- cookie must be Secure: true, not false or \"auto\""));
+                return Err(Error::config(
+                    "cookie.secure",
+                    "a __Host- cookie must be Secure: true, not false or \"auto\"",
+                ));
             }
             if self.path != "/" {
                 return Err(Error::config("cookie.path", "a __Host- cookie must have the path /"));
@@ -303,7 +313,10 @@ impl CookieConfig {
             }
         }
         if lower.starts_with("__secure-") && !always_secure {
-            return Err(Error::config("cookie.secure", "a __Secure- cookie must be Secure: true, not false or \"auto\""));
+            return Err(Error::config(
+                "cookie.secure",
+                "a __Secure- cookie must be Secure: true, not false or \"auto\"",
+            ));
         }
         if lower.starts_with("__http-") || lower.starts_with("__hosthttp-") {
             return Err(Error::config("cookie.name", "the prefixes __Http- and __HostHttp- are not supported"));
@@ -404,7 +417,16 @@ mod tests {
     fn urls_name_a_driver() {
         assert_eq!(Config::read("memory:").expect("memory").default, "memory");
         assert_eq!(Config::read("file:///var/lib/a%20b").expect("file").default, "file");
-        for bad in ["", "memory", "memory:x", "file:relative", "file://host/x", "file:", "http://x", "file:///a?durability=commit"] {
+        for bad in [
+            "",
+            "memory",
+            "memory:x",
+            "file:relative",
+            "file://host/x",
+            "file:",
+            "http://x",
+            "file:///a?durability=commit",
+        ] {
             assert!(refused(bad).contains("url"), "{bad}: {}", refused(bad));
         }
     }

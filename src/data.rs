@@ -229,7 +229,10 @@ mod tests {
         });
         assert_eq!(replayed(&change, Some("10"), Some("1")), (Some("15".into()), vec![]));
         assert_eq!(replayed(&change, None, Some("1")), (Some("5".into()), vec![]));
-        assert_eq!(replayed(&change, Some("\"x\""), Some("1")), (Some("\"x\"".into()), vec![ConflictReason::NotAnInteger]));
+        assert_eq!(
+            replayed(&change, Some("\"x\""), Some("1")),
+            (Some("\"x\"".into()), vec![ConflictReason::NotAnInteger])
+        );
         let max = i64::MAX.to_string();
         assert_eq!(replayed(&change, Some(&max), Some("1")), (Some(max.clone()), vec![ConflictReason::OutOfRange]));
     }
@@ -247,7 +250,10 @@ mod tests {
         assert_eq!(replayed(&appended, Some("[1,9]"), Some("[1]")), (Some("[1,9,2]".into()), vec![]));
         let rewritten = relative(Some("[1]"), |c| c.replace("[2]"));
         assert_eq!(replayed(&rewritten, Some("[1]"), Some("[1]")), (Some("[2]".into()), vec![]));
-        assert_eq!(replayed(&rewritten, Some("[9]"), Some("[1]")), (Some("[2]".into()), vec![ConflictReason::Overwritten]));
+        assert_eq!(
+            replayed(&rewritten, Some("[9]"), Some("[1]")),
+            (Some("[2]".into()), vec![ConflictReason::Overwritten])
+        );
         assert_eq!(replayed(&rewritten, None, Some("[1]")), (None, vec![]));
         assert!(!relative(Some("[1]"), |c| c.replace("[1]")).is_some());
         assert!(!relative(Some("{\"a\":1}"), |c| c.replace("{\"a\":1}")).is_some());

@@ -51,7 +51,8 @@ pub trait Driver: Records + Sync {
     fn capabilities(&self) -> Capabilities;
 
     /// Makes a record, complete or not at all. False where the locator is taken by a record that lives.
-    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool>;
+    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events)
+    -> Result<bool>;
 
     /// Locks a record until what it gives is dropped: other locks and updates wait, up to `timeout_ms` and then
     /// `unavailable`; loads do not. None where there is no record to lock. A timeout of 0 tries once, None is as configured.

@@ -102,13 +102,19 @@ mod tests {
         let keep = FlashChange::Keep;
         assert_eq!(replay(Some(&keep), entry("1", 3), entry("1", 3), true), Left::Stamped("1"));
         assert_eq!(replay(Some(&keep), None, entry("1", 3), true), Left::Nothing);
-        assert_eq!(replay(Some(&keep), entry("2", 4), entry("1", 3), true), Left::AsStored(entry("2", 4).expect("some")));
+        assert_eq!(
+            replay(Some(&keep), entry("2", 4), entry("1", 3), true),
+            Left::AsStored(entry("2", 4).expect("some"))
+        );
     }
 
     #[test]
     fn a_message_taken_by_this_request_spares_a_newer_one() {
         let take = FlashChange::Take;
         assert_eq!(replay(Some(&take), entry("1", 3), entry("1", 3), false), Left::Nothing);
-        assert_eq!(replay(Some(&take), entry("2", 4), entry("1", 3), false), Left::AsStored(entry("2", 4).expect("some")));
+        assert_eq!(
+            replay(Some(&take), entry("2", 4), entry("1", 3), false),
+            Left::AsStored(entry("2", 4).expect("some"))
+        );
     }
 }

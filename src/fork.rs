@@ -60,8 +60,9 @@ fn map_page() -> Result<*mut AtomicU64> {
     let length = rustix::param::page_size();
     let failed = |error| Error::unavailable("no memory for the page that notices a fork", true).with_source(error);
     // SAFETY: a new private mapping at an address of the kernel's choice overlaps nothing.
-    let page = unsafe { mmap_anonymous(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) }
-        .map_err(failed)?;
+    let page =
+        unsafe { mmap_anonymous(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) }
+            .map_err(failed)?;
     // SAFETY: `page` and `length` are exactly the mapping made above; the advice changes what a child sees, not this process.
     if let Err(error) = unsafe { madvise(page, length, Advice::LinuxWipeOnFork) } {
         // SAFETY: the mapping was made above and nothing refers to it.

@@ -108,7 +108,9 @@ mod tests {
     #[test]
     fn only_the_exact_name_counts() {
         assert_eq!(found("a=1; __Host-sid=x; b=2", "__Host-sid"), ["x"]);
-        for header in ["", ";", "=x", "sid", "sid2=x", "xsid=x", "SID=x", "%73id=x", "a= sid=x", "=sid=x", "sid =x", "..sid=x"] {
+        for header in
+            ["", ";", "=x", "sid", "sid2=x", "xsid=x", "SID=x", "%73id=x", "a= sid=x", "=sid=x", "sid =x", "..sid=x"]
+        {
             assert!(found(header, "sid").is_empty(), "{header}");
         }
     }

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn ids_are_unique_and_use_the_whole_alphabet() {
-        let ids: Vec<String> = (0..10_000).map(|_| SessionId::generate().expect("random").as_str().to_owned()).collect();
+        let ids: Vec<String> =
+            (0..10_000).map(|_| SessionId::generate().expect("random").as_str().to_owned()).collect();
         let unique: std::collections::HashSet<&String> = ids.iter().collect();
         assert_eq!(unique.len(), ids.len());
         for position in 0..42 {

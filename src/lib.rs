@@ -27,7 +27,9 @@
     any(target_arch = "x86_64", target_arch = "aarch64"),
     any(all(target_os = "linux", target_env = "gnu"), target_os = "macos")
 )))]
-compile_error!("Holdall is made for Linux with glibc and for macOS, on x86-64 and aarch64: its locks and crash promises are tested there");
+compile_error!(
+    "Holdall is made for Linux with glibc and for macOS, on x86-64 and aarch64: its locks and crash promises are tested there"
+);
 
 mod config;
 mod data;

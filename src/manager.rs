@@ -246,8 +246,10 @@ impl Manager {
     pub fn stats(&self) -> String {
         let shared = &self.shared;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let events: serde_json::Map<String, serde_json::Value> =
-            EventKind::ALL.iter().map(|kind| (kind.name().into(), count(&shared.events[*kind as usize]).into())).collect();
+        let events: serde_json::Map<String, serde_json::Value> = EventKind::ALL
+            .iter()
+            .map(|kind| (kind.name().into(), count(&shared.events[*kind as usize]).into()))
+            .collect();
         let outcomes: serde_json::Map<String, serde_json::Value> = Outcome::ALL
             .iter()
             .map(|outcome| (outcome.name().into(), count(&shared.outcomes[*outcome as usize]).into()))
@@ -257,7 +259,10 @@ impl Manager {
             .iter()
             .map(|named| {
                 let (stats, can) = (named.driver.stats(), named.driver.capabilities());
-                (named.name.clone(), serde_json::json!({ "records": stats.records, "bytes": stats.bytes, "capabilities": can }))
+                (
+                    named.name.clone(),
+                    serde_json::json!({ "records": stats.records, "bytes": stats.bytes, "capabilities": can }),
+                )
             })
             .collect();
         serde_json::json!({ "commits": outcomes, "events": events, "drivers": drivers }).to_string()
@@ -345,14 +350,19 @@ impl Manager {
     pub(crate) fn sweep_a_step(&self, created: bool, now_ms: u64, events: &mut Events) {
         let named = self.named();
         let step = SWEEP_STEP as u64;
-        let owed = if created { named.sweep_owed.fetch_add(SWEEP_PER_CREATE, Ordering::Relaxed) + SWEEP_PER_CREATE } else { 0 };
+        let owed = if created {
+            named.sweep_owed.fetch_add(SWEEP_PER_CREATE, Ordering::Relaxed) + SWEEP_PER_CREATE
+        } else {
+            0
+        };
         let last = named.swept_at_ms.load(Ordering::Relaxed);
         // A clock that was set back counts as time passed: the difference wraps to something large.
         let due = owed >= step || now_ms.wrapping_sub(last) >= SWEEP_EVERY_MS;
         if !due || named.swept_at_ms.compare_exchange(last, now_ms, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return;
         }
-        let _ = named.sweep_owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| Some(owed.saturating_sub(step)));
+        let _ =
+            named.sweep_owed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |owed| Some(owed.saturating_sub(step)));
         if named.driver.sweep(now_ms, SWEEP_STEP, events).is_err() {
             events.note_nameless(EventKind::Unavailable);
         }

@@ -94,7 +94,12 @@ pub(crate) struct Replay<'a> {
 impl Replay<'_> {
     /// Appends the new record to `out` and gives its head. `stored` is the record as it is now; None makes a new one.
     /// On an error nothing of `out` may be used.
-    pub(crate) fn write(&self, stored: Option<View<'_>>, out: &mut Vec<u8>, conflicts: &mut Vec<Conflict>) -> Result<Head> {
+    pub(crate) fn write(
+        &self,
+        stored: Option<View<'_>>,
+        out: &mut Vec<u8>,
+        conflicts: &mut Vec<Conflict>,
+    ) -> Result<Head> {
         conflicts.clear();
         let begins_anew = stored.is_none() || matches!(self.operations.identity, Some(Identity::Invalidate(_)));
         let head = self.head(stored, begins_anew);
@@ -143,7 +148,9 @@ impl Replay<'_> {
         conflicts: &mut Vec<Conflict>,
     ) -> Result<Vec<NewEntry<'a>>> {
         let operations = self.operations;
-        let mut new = Vec::with_capacity(stored.map_or(0, |view| view.len()) + operations.data.len() + operations.flash.len() + 1);
+        let mut new = Vec::with_capacity(
+            stored.map_or(0, |view| view.len()) + operations.data.len() + operations.flash.len() + 1,
+        );
         let (mut data, mut flash, mut engine) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(view) = stored {
             data.reserve(view.len());
@@ -188,12 +195,9 @@ impl Replay<'_> {
         })?;
 
         match &operations.previous_url {
-            Some(url) => new.push(NewEntry {
-                space: Space::Engine,
-                key: PREVIOUS_URL,
-                value: Cow::Borrowed(url),
-                stamp: 0,
-            }),
+            Some(url) => {
+                new.push(NewEntry { space: Space::Engine, key: PREVIOUS_URL, value: Cow::Borrowed(url), stamp: 0 })
+            }
             None => new.extend(engine.into_iter().map(NewEntry::as_stored)),
         }
         Ok(new)

@@ -215,9 +215,8 @@ impl<'a> View<'a> {
     /// The entry at a place in the table.
     pub(crate) fn entry(&self, index: usize) -> Result<Entry<'a>> {
         let (row, key, value) = self.parts(index);
-        let text = |bytes| {
-            std::str::from_utf8(bytes).map_err(|_| Error::corrupt("an entry of a stored record is not UTF-8"))
-        };
+        let text =
+            |bytes| std::str::from_utf8(bytes).map_err(|_| Error::corrupt("an entry of a stored record is not UTF-8"));
         let space = match row.space {
             0 => Space::Data,
             1 => Space::Flash,

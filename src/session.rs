@@ -58,6 +58,7 @@ pub struct Session {
 }
 
 /// How the visitor is known.
+#[allow(clippy::large_enum_variant, reason = "one a session, moved once")]
 enum Source {
     /// The tokens of the cookie, in their order.
     Tokens { ids: [Option<SessionId>; MAX_TOKENS], malformed: usize, sent: bool },
@@ -234,9 +235,7 @@ impl Session {
     fn load(&self) -> Result<Found> {
         fork::check(self.generation)?;
         match &self.source {
-            Source::Keyed(locator) => {
-                Ok(self.load_record(*locator, None)?.map_or(Found::Nothing, Found::Record))
-            }
+            Source::Keyed(locator) => Ok(self.load_record(*locator, None)?.map_or(Found::Nothing, Found::Record)),
             Source::Tokens { ids, malformed, .. } => {
                 for _ in 0..*malformed {
                     self.events.borrow_mut().note_nameless(EventKind::MalformedToken);
@@ -579,7 +578,8 @@ impl Session {
 
     fn change(&mut self, key: &str) -> Result<&mut Change> {
         if !self.operations.data.contains_key(key) {
-            let change = if self.operations.clear_data { Change::Decided(None) } else { Change::none(self.data_seen(key)?) };
+            let change =
+                if self.operations.clear_data { Change::Decided(None) } else { Change::none(self.data_seen(key)?) };
             self.operations.data.insert(key.into(), change);
         }
         Ok(self.operations.data.get_mut(key).expect("put there above"))
@@ -1409,7 +1409,8 @@ impl Session {
                 (Updated::Done, _) => self.after_update(record, to, edited, expiry_ms, now_ms, conflicts)?,
                 (Updated::Taken | Updated::Moved, Some(to)) if self.is_stored(&to.locator(), commit, now_ms)? => {
                     // An earlier try of this commit had moved the record although it failed.
-                    let before = Edited::Before { persistence: self.operations.persistence.unwrap_or(head.persistence) };
+                    let before =
+                        Edited::Before { persistence: self.operations.persistence.unwrap_or(head.persistence) };
                     self.after_update(record, Some(to), before, expiry_ms, now_ms, conflicts)?
                 }
                 (Updated::Taken, Some(_)) => {

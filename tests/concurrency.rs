@@ -183,7 +183,11 @@ fn two_regenerates_at_once_leave_one_record() {
                             session.regenerate().unwrap();
                             start.wait();
                             let commit = session.commit().unwrap();
-                            (commit.outcome(), set_cookie(&commit).is_some(), session.id().unwrap().unwrap().as_str().to_owned())
+                            (
+                                commit.outcome(),
+                                set_cookie(&commit).is_some(),
+                                session.id().unwrap().unwrap().as_str().to_owned(),
+                            )
                         })
                     })
                     .collect();

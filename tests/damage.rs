@@ -47,7 +47,12 @@ fn written_thrice(manager: &Manager) -> String {
     token
 }
 
-fn damaged(damages: impl Iterator<Item = Vec<u8>>, token: &str, watched: &Watched, file: &std::path::Path) -> [usize; 3] {
+fn damaged(
+    damages: impl Iterator<Item = Vec<u8>>,
+    token: &str,
+    watched: &Watched,
+    file: &std::path::Path,
+) -> [usize; 3] {
     let mut seen = [0; 3];
     for (index, damage) in damages.enumerate() {
         fs::write(file, &damage).unwrap();
@@ -55,7 +60,10 @@ fn damaged(damages: impl Iterator<Item = Vec<u8>>, token: &str, watched: &Watche
         match value.as_deref() {
             Some("\"new\"") => seen[0] += 1,
             Some("\"old\"") => {
-                assert!(events.contains(&EventKind::RolledBack), "damage {index}: lost the newest state without a word");
+                assert!(
+                    events.contains(&EventKind::RolledBack),
+                    "damage {index}: lost the newest state without a word"
+                );
                 seen[1] += 1;
                 // Told once: the record was written anew over the damage.
                 assert_eq!(watched.read(token), (Some("\"old\"".into()), vec![]), "damage {index}");
@@ -209,7 +217,8 @@ fn processes_that_promise_different_durability_cannot_share_a_directory() {
 fn durable_sessions_do_all_that_others_do() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("sessions");
-    let config = common::config("file", &path.display().to_string(), "").replace(r#""type""#, r#""durability":"commit","type""#);
+    let config =
+        common::config("file", &path.display().to_string(), "").replace(r#""type""#, r#""durability":"commit","type""#);
     let manager = Manager::new(&config).unwrap();
     let token = stored(&manager, &[("n", "1")]);
 

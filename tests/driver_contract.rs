@@ -248,17 +248,21 @@ fn a_sweep_looks_at_no_more_than_it_may_and_in_the_end_at_all() {
         }
         assert_eq!(removed, 20);
         let mut left = 0;
-        driver.iterate(now_ms, &mut |info| {
-            assert_eq!(info.bytes, 1);
-            left += 1;
-            true
-        }).unwrap();
+        driver
+            .iterate(now_ms, &mut |info| {
+                assert_eq!(info.bytes, 1);
+                left += 1;
+                true
+            })
+            .unwrap();
         assert_eq!(left, 180);
         let mut seen = 0;
-        driver.iterate(now_ms, &mut |_| {
-            seen += 1;
-            seen < 5
-        }).unwrap();
+        driver
+            .iterate(now_ms, &mut |_| {
+                seen += 1;
+                seen < 5
+            })
+            .unwrap();
         assert_eq!(seen, 5);
     });
 }

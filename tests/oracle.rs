@@ -157,7 +157,7 @@ fn model(stored: &State, loaded: &State, done: &Done, revision: u64) -> State {
                     if own {
                         // The new message is taken back; what was loaded under the name goes with it, if it is still that.
                         match stored.flash.get(key) {
-                            Some(entry) if !flash_cleared && !(from_load && same_flash(key)) => {
+                            Some(entry) if !(flash_cleared || from_load && same_flash(key)) => {
                                 now.flash.insert(key.into(), entry.clone());
                             }
                             _ => {
@@ -239,7 +239,9 @@ fn model(stored: &State, loaded: &State, done: &Done, revision: u64) -> State {
                 now.flash.insert(KEYS[*k].into(), (v.clone(), revision));
                 flash_done.insert(KEYS[*k].into(), false);
             }
-            Step::Keep(k) => keep(&mut now, &mut flash_done, loaded, KEYS[*k], flash_cleared, same_flash(KEYS[*k]), revision),
+            Step::Keep(k) => {
+                keep(&mut now, &mut flash_done, loaded, KEYS[*k], flash_cleared, same_flash(KEYS[*k]), revision)
+            }
             Step::Reflash => {
                 for key in KEYS {
                     keep(&mut now, &mut flash_done, loaded, key, flash_cleared, same_flash(key), revision);
@@ -320,7 +322,9 @@ fn storm(driver: &'static str, seed: u64, threads: u64, requests: usize) {
         raced += usize::from(done.stored != done.loaded);
         let wanted = model(stored, loaded, done, done.new.unwrap_or(done.stored + 1));
         match done.new {
-            None => assert_eq!(&wanted, stored, "seed {seed}: {done:?} changed nothing, the model does\nloaded {loaded:?}"),
+            None => {
+                assert_eq!(&wanted, stored, "seed {seed}: {done:?} changed nothing, the model does\nloaded {loaded:?}")
+            }
             Some(new) => {
                 assert_eq!(new, done.stored + 1);
                 states.insert(new, wanted);

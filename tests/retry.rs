@@ -5,8 +5,8 @@ mod common;
 
 use common::{Place, Watch, open, records, set_cookie, stored, value, watched};
 use holdall::{Error, ErrorKind, Manager, Outcome, Result, Session};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Fails the next writing call once: before it reaches the driver, or after it took effect.
 #[derive(Default)]

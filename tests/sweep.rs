@@ -73,7 +73,12 @@ fn a_store_that_no_longer_grows_is_swept_by_requests_that_only_read() {
             drop(session.commit_at(now_ms).unwrap());
         }
         let mut left = 0;
-        manager.iterate_at(NOW_MS, |_| { left += 1; true }).unwrap();
+        manager
+            .iterate_at(NOW_MS, |_| {
+                left += 1;
+                true
+            })
+            .unwrap();
         assert_eq!(left, 0, "{}", place.driver);
     }
 }
@@ -86,9 +91,11 @@ fn bots_evict_bots_and_no_session_whose_cookie_has_come_back() {
     .unwrap();
     let evicted = Arc::new(AtomicUsize::new(0));
     let seen = evicted.clone();
-    manager.on_event(move |event| {
-        seen.fetch_add(usize::from(event.kind() == EventKind::Evicted), Ordering::Relaxed);
-    }).unwrap();
+    manager
+        .on_event(move |event| {
+            seen.fetch_add(usize::from(event.kind() == EventKind::Evicted), Ordering::Relaxed);
+        })
+        .unwrap();
     let users: Vec<String> = (0..500).map(|n| stored(&manager, &[("user", &n.to_string())])).collect();
     for user in &users {
         assert!(!open(&manager, user).is_new().unwrap());
@@ -119,7 +126,8 @@ fn user(manager: &Manager, size: usize, idle_s: Option<u64>, now_ms: u64) -> Str
     token
 }
 
-const ONE_SHARD: &str = r#"{"default":"m","drivers":{"m":{"type":"memory","max_bytes":1048576}},"max_record_bytes":262144}"#;
+const ONE_SHARD: &str =
+    r#"{"default":"m","drivers":{"m":{"type":"memory","max_bytes":1048576}},"max_record_bytes":262144}"#;
 
 fn lives(manager: &Manager, token: &str, now_ms: u64) -> bool {
     !manager.open_token_with(token.as_bytes(), OpenOptions::new().at(now_ms)).unwrap().is_new().unwrap()
@@ -165,7 +173,10 @@ fn the_file_driver_refuses_more_than_max_records_and_says_how_many_there_are() {
     fourth.set("k", &1).unwrap();
     let error = fourth.commit().unwrap_err();
     assert_eq!(error.kind().name(), "unavailable");
-    assert!(error.is_retryable() && error.message().contains("limit is 3") && error.message().contains("are 3"), "{error}");
+    assert!(
+        error.is_retryable() && error.message().contains("limit is 3") && error.message().contains("are 3"),
+        "{error}"
+    );
 
     open(&manager, &tokens[0]).destroy().unwrap();
     assert_eq!(fourth.commit().unwrap().outcome().name(), "saved");
@@ -182,7 +193,10 @@ fn events_tell_a_life_without_a_secret() {
     for place in places() {
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
-        place.manager.on_event(move |event| seen.lock().unwrap().push((event.kind(), event.session().to_owned()))).unwrap();
+        place
+            .manager
+            .on_event(move |event| seen.lock().unwrap().push((event.kind(), event.session().to_owned())))
+            .unwrap();
         assert_eq!(place.manager.on_event(|_| ()).unwrap_err().kind().name(), "misuse");
 
         let token = stored(&place.manager, &[("n", "1")]);
@@ -223,7 +237,11 @@ fn events_tell_a_life_without_a_secret() {
             "{}",
             place.driver
         );
-        assert!(events.iter().all(|(kind, session)| session.len() == if *kind == EventKind::MalformedToken { 0 } else { 12 }));
+        assert!(
+            events
+                .iter()
+                .all(|(kind, session)| session.len() == if *kind == EventKind::MalformedToken { 0 } else { 12 })
+        );
         let stats: serde_json::Value = serde_json::from_str(&place.manager.stats()).unwrap();
         assert_eq!(stats["events"]["created"], 1);
         assert_eq!(stats["commits"]["moved"], 1);

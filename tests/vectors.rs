@@ -15,7 +15,8 @@ fn main() {
     let arguments = Arguments::from_args();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let mut trials = Vec::new();
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("tests/vectors").map(|e| e.expect("entry").path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("tests/vectors").map(|e| e.expect("entry").path()).collect();
     files.sort();
     for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
         let text = std::fs::read_to_string(path).expect("a vector file");
@@ -44,15 +45,24 @@ fn run(vector: &Value, driver: &str) -> Result<(), Failed> {
         config[field] = value.clone();
     }
     let manager = Manager::new(&config.to_string()).map_err(|error| format!("config: {error}"))?;
-    let capabilities: Value = serde_json::from_str::<Value>(&manager.stats()).expect("stats")["drivers"]["main"]["capabilities"].take();
+    let capabilities: Value =
+        serde_json::from_str::<Value>(&manager.stats()).expect("stats")["drivers"]["main"]["capabilities"].take();
     for need in vector["needs"].as_array().unwrap_or(&Vec::new()) {
         if capabilities[need.as_str().expect("a capability")] != true {
             return Ok(());
         }
     }
-    let mut world = World { manager, now_ms: BEGINNING_MS, handles: HashMap::new(), visitors: HashMap::new(), kept: HashMap::new() };
+    let mut world = World {
+        manager,
+        now_ms: BEGINNING_MS,
+        handles: HashMap::new(),
+        visitors: HashMap::new(),
+        kept: HashMap::new(),
+    };
     for (index, step) in vector["steps"].as_array().expect("steps").iter().enumerate() {
-        world.step(step.as_array().expect("a step is an array")).map_err(|why| format!("step {index} {step}: {why}"))?;
+        world
+            .step(step.as_array().expect("a step is an array"))
+            .map_err(|why| format!("step {index} {step}: {why}"))?;
     }
     Ok(())
 }
@@ -118,7 +128,9 @@ impl World {
             Value::String(text) if text.contains('$') => {
                 let mut names: Vec<&String> = self.kept.keys().collect();
                 names.sort_by_key(|name| std::cmp::Reverse(name.len()));
-                Value::String(names.iter().fold(text.clone(), |text, name| text.replace(&format!("${name}"), &self.kept[*name])))
+                Value::String(
+                    names.iter().fold(text.clone(), |text, name| text.replace(&format!("${name}"), &self.kept[*name])),
+                )
             }
             other => other.clone(),
         }
@@ -198,7 +210,8 @@ impl Handle {
             options = options.age_flash(ages);
         }
         let commit = self.session.commit_with(options)?;
-        self.last.headers = commit.headers().iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
+        self.last.headers =
+            commit.headers().iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
         self.last.conflicts = commit.conflicts().iter().map(|c| json!([c.key, c.reason.name()])).collect();
         if let (Some(visitor), Some(line)) = (&self.visitor, self.last.set_cookie()) {
             if line.contains("; Max-Age=0") {

@@ -5,7 +5,9 @@
 //! reading again, and always told by an event. Many processes may share a directory; network file systems are refused.
 //! The protocol is drawn in docs/format.md, the figures behind it stand in docs/drivers.md.
 
-use super::{Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated};
+use super::{
+    Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated,
+};
 use super::{Verdict, locked_too_long, within};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
@@ -16,7 +18,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FlockOperation, OFlags, Stat, flock};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
-use slot::{HEADER_BYTES, Kind, Place, READ_WHOLE_BYTES, Scan, Slot, Source, seal};
+use slot::{HEADER_BYTES, Kind, Label, Place, READ_WHOLE_BYTES, Scan, Slot, Source, seal};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
@@ -137,7 +139,24 @@ struct Locked {
     generation: u64,
 }
 
+/// A locked file and its status.
+#[derive(Clone, Copy)]
+struct Opened<'f> {
+    fd: BorrowedFd<'f>,
+    stat: Stat,
+}
+
+impl Opened<'_> {
+    fn size(&self) -> u64 {
+        size_of_file(&self.stat)
+    }
+}
+
 impl Locked {
+    fn with(&self, stat: Stat) -> Opened<'_> {
+        Opened { fd: self.fd(), stat }
+    }
+
     fn fd(&self) -> BorrowedFd<'_> {
         self.open.as_ref().expect("open until it is dropped").1.as_fd()
     }
@@ -269,14 +288,13 @@ impl Store {
     /// Reads a locked file and says what there is to write to. Damage is set aside here, expired records removed.
     fn examine<'f>(
         &self,
-        file: &'f Locked,
-        stat: &Stat,
+        file: Opened<'f>,
         locator: &Locator,
         now_ms: u64,
         events: &mut Events,
     ) -> Result<(Found<'f>, Scan)> {
-        let (reader, scan) = self.scan(file.fd(), size_of_file(stat), locator)?;
-        let ours = || self.directory.refers_to(locator, stat);
+        let (reader, scan) = self.scan(file.fd, file.size(), locator)?;
+        let ours = || self.directory.refers_to(locator, &file.stat);
         let found = match (scan.own, scan.foreign) {
             // The newest slot is another id's: a regenerate went through (then the name is no longer this file), or it
             // stopped half-way (then that slot never counted, and is overwritten).
@@ -289,7 +307,7 @@ impl Store {
                     Found::Record(own, reader)
                 }
                 Kind::Record => {
-                    self.remove(file, stat, &scan, locator)?;
+                    self.remove(file, &scan, locator)?;
                     events.note(EventKind::Expired, locator);
                     Found::Gone
                 }
@@ -300,7 +318,7 @@ impl Store {
             (None, Some(foreign)) if foreign.kind == Kind::Marker => Found::Gone,
             (None, _) => {
                 if ours()? {
-                    self.directory.quarantine(locator, now_ms)?;
+                    self.directory.quarantine(locator)?;
                     events.note(EventKind::Quarantined, locator);
                 }
                 Found::Gone
@@ -310,17 +328,8 @@ impl Store {
     }
 
     /// Writes a slot: `slot` is room for the header, then the record.
-    fn write(
-        &self,
-        file: BorrowedFd<'_>,
-        place: &Place,
-        slot: &mut [u8],
-        sequence: u64,
-        kind: Kind,
-        locator: &Locator,
-        expiry_ms: u64,
-    ) -> Result<()> {
-        seal(slot, place, sequence, kind, locator, expiry_ms);
+    fn write(&self, file: BorrowedFd<'_>, place: &Place, slot: &mut [u8], label: &Label<'_>) -> Result<()> {
+        seal(slot, place, label);
         let resize = |size: Option<u64>| match size {
             Some(size) => retry_on_intr(|| rustix::fs::ftruncate(file, size)),
             None => Ok(()),
@@ -338,7 +347,7 @@ impl Store {
                 let _ = write_all(file, &[0; HEADER_BYTES], place.offset);
                 return Err(io_error("syncing a session file", errno).after_write());
             }
-            self.note_synced(locator, sequence);
+            self.note_synced(label.locator, label.sequence);
         }
         // After the new slot is down. If this fails the file is only larger than it need be.
         let _ = resize(place.cut_to);
@@ -372,14 +381,13 @@ impl Store {
 
     /// Takes a session's file away: first a tombstone for whoever waits for its lock, then the name, and that only while
     /// it still is this file's.
-    fn remove(&self, file: &Locked, stat: &Stat, scan: &Scan, locator: &Locator) -> Result<()> {
+    fn remove(&self, file: Opened<'_>, scan: &Scan, locator: &Locator) -> Result<()> {
         if let Some(own) = scan.own
             && own.kind != Kind::Tombstone
         {
             let place = scan.place(&own, 0);
             let mut slot = [0; HEADER_BYTES];
-            let written =
-                self.write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Tombstone, locator, own.expiry_ms);
+            let written = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Tombstone, locator, own.expiry_ms));
             // A full disk must not keep a session alive: a waiting writer finds a file without a name and stops there.
             if let Err(error) = written
                 && !error.is_retryable()
@@ -387,7 +395,7 @@ impl Store {
                 return Err(error);
             }
         }
-        if self.directory.refers_to(locator, stat)? {
+        if self.directory.refers_to(locator, &file.stat)? {
             self.directory.unlink(locator.to_hex().as_str())?;
             self.records.fetch_sub(1, Ordering::Relaxed);
             self.sync_directory()?;
@@ -413,11 +421,13 @@ impl Store {
             };
             let (reader, scan) = self.scan(fd.as_fd(), size_of_file(&stat), locator)?;
             match scan.own {
-                Some(own) if !scan.doubtful => return match own.kind {
-                    Kind::Record if own.expiry_ms > now_ms => reader.into_loaded(&own).map(Some),
-                    Kind::Record => self.expire(locator, now_ms, events).map(|()| None),
-                    Kind::Tombstone | Kind::Marker => Ok(None),
-                },
+                Some(own) if !scan.doubtful => {
+                    return match own.kind {
+                        Kind::Record if own.expiry_ms > now_ms => reader.into_loaded(&own).map(Some),
+                        Kind::Record => self.expire(locator, now_ms, events).map(|()| None),
+                        Kind::Tombstone | Kind::Marker => Ok(None),
+                    };
+                }
                 None if scan.foreign.is_some_and(|slot| slot.kind == Kind::Marker) => return Ok(None),
                 _ => {}
             }
@@ -430,7 +440,7 @@ impl Store {
         let Some((file, stat)) = self.open_locked(locator, self.lock_timeout_ms)? else {
             return Ok(None);
         };
-        let (found, scan) = self.examine(&file, &stat, locator, now_ms, events)?;
+        let (found, scan) = self.examine(file.with(stat), locator, now_ms, events)?;
         let Found::Record(own, reader) = found else {
             return Ok(None);
         };
@@ -440,7 +450,7 @@ impl Store {
             let mut slot = vec![0; HEADER_BYTES];
             slot.extend_from_slice(loaded.bytes());
             let place = scan.place(&own, loaded.bytes().len());
-            self.write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Record, locator, own.expiry_ms)?;
+            self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms))?;
         }
         Ok(Some(loaded))
     }
@@ -448,7 +458,7 @@ impl Store {
     /// Removes a record that a reader met expired. On a read-only file system it stays, and stays unread.
     fn expire(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<()> {
         match self.open_locked(locator, 0) {
-            Ok(Some((file, stat))) => self.examine(&file, &stat, locator, now_ms, events).map(|_| ()),
+            Ok(Some((file, stat))) => self.examine(file.with(stat), locator, now_ms, events).map(|_| ()),
             // Somebody is at it, or nobody can be: it is expired all the same.
             Ok(None) | Err(_) => Ok(()),
         }
@@ -456,15 +466,14 @@ impl Store {
 
     fn update_locked(
         &self,
-        file: &Locked,
-        stat: &Stat,
+        file: Opened<'_>,
         locator: &Locator,
         to: Option<&Locator>,
         now_ms: u64,
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        let (found, scan) = self.examine(file, stat, locator, now_ms, events)?;
+        let (found, scan) = self.examine(file, locator, now_ms, events)?;
         let (own, reader) = match found {
             Found::Record(own, reader) => (own, reader),
             Found::Gone => return Ok(Updated::Gone),
@@ -477,19 +486,19 @@ impl Store {
             return Ok(Updated::Done);
         };
         let place = scan.place(&own, slot.len() - HEADER_BYTES);
-        self.sync_current(file.fd(), &own)?;
+        self.sync_current(file.fd, &own)?;
         let Some(to) = to else {
-            self.write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Record, locator, expiry_ms)?;
+            self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
             return Ok(Updated::Done);
         };
 
         // Regenerate. The marker of the old id is put under the new name, the record gets a slot for the new id, and one
         // exchange of the names makes both true at once: at every instant exactly one record takes writes.
-        if !self.make(to, locator, Kind::Marker, &mut vec![0; HEADER_BYTES], now_ms.saturating_add(MOVED_MARKER_MS))? {
+        if !self.make(to, locator, Kind::Marker, &mut [0; HEADER_BYTES], now_ms.saturating_add(MOVED_MARKER_MS))? {
             return Ok(Updated::Taken);
         }
         let moved = self
-            .write(file.fd(), &place, &mut slot, scan.next_sequence(), Kind::Record, to, expiry_ms)
+            .write(file.fd, &place, &mut slot, &scan.label(Kind::Record, to, expiry_ms))
             .and_then(|()| self.directory.exchange(locator, to));
         if let Err(error) = moved {
             // The slot for the new id, if it is there, is bound to a name that is not this file's: it never counts.
@@ -502,8 +511,7 @@ impl Store {
 
     fn touch_locked(
         &self,
-        file: &Locked,
-        stat: &Stat,
+        file: Opened<'_>,
         locator: &Locator,
         now_ms: u64,
         expiry_ms: u64,
@@ -513,15 +521,15 @@ impl Store {
             new.extend_from_slice(stored);
             Ok(Verdict::Write { expiry_ms })
         };
-        self.update_locked(file, stat, locator, None, now_ms, &mut same, events)
+        self.update_locked(file, locator, None, now_ms, &mut same, events)
     }
 
-    fn delete_locked(&self, file: &Locked, stat: &Stat, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
-        let (found, scan) = self.examine(file, stat, locator, now_ms, events)?;
+    fn delete_locked(&self, file: Opened<'_>, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        let (found, scan) = self.examine(file, locator, now_ms, events)?;
         let Found::Record(..) = found else {
             return Ok(false);
         };
-        self.remove(file, stat, &scan, locator)?;
+        self.remove(file, &scan, locator)?;
         events.note(EventKind::Destroyed, locator);
         Ok(true)
     }
@@ -530,7 +538,7 @@ impl Store {
     fn make(&self, name: &Locator, owner: &Locator, kind: Kind, slot: &mut [u8], expiry_ms: u64) -> Result<bool> {
         let unnamed = self.directory.new_file()?;
         let place = Place::first(slot.len() - HEADER_BYTES);
-        self.write(unnamed.fd(), &place, slot, 1, kind, owner, expiry_ms)?;
+        self.write(unnamed.fd(), &place, slot, &Label { kind, locator: owner, sequence: 1, expiry_ms })?;
         let made = unnamed.give_name(&self.directory, name)?;
         if made {
             self.records.fetch_add(1, Ordering::Relaxed);
@@ -539,7 +547,14 @@ impl Store {
         Ok(made)
     }
 
-    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool> {
+    fn create(
+        &self,
+        locator: &Locator,
+        bytes: &[u8],
+        now_ms: u64,
+        expiry_ms: u64,
+        events: &mut Events,
+    ) -> Result<bool> {
         if let Some(limit) = self.max_records {
             let stored = self.records.load(Ordering::Relaxed).max(0).unsigned_abs();
             if stored >= limit {
@@ -560,10 +575,10 @@ impl Store {
             let Some((file, stat)) = self.open_locked(locator, self.lock_timeout_ms)? else {
                 continue;
             };
-            let (found, scan) = self.examine(&file, &stat, locator, now_ms, events)?;
+            let (found, scan) = self.examine(file.with(stat), locator, now_ms, events)?;
             match found {
                 Found::Record(..) => return Ok(false),
-                Found::Gone => self.remove(&file, &stat, &scan, locator)?,
+                Found::Gone => self.remove(file.with(stat), &scan, locator)?,
                 Found::Moved if scan.own.is_some_and(|own| own.kind == Kind::Marker) => return Ok(false),
                 // The file went to another name while we waited for it, and is alive there: hands off.
                 Found::Moved => {}
@@ -600,7 +615,7 @@ impl Store {
                 if slot.kind != Kind::Tombstone && slot.expiry_ms > now_ms {
                     return Ok(false);
                 }
-                self.remove(&file, &stat, &scan, &locator)?;
+                self.remove(file.with(stat), &scan, &locator)?;
                 if slot.kind == Kind::Record {
                     events.note(EventKind::Expired, &locator);
                 }
@@ -618,12 +633,12 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Ok(swept),
         };
         if cursor.is_none() {
-            self.directory.prune_quarantine(now_ms)?;
+            self.directory.prune_quarantine()?;
             *cursor = Some(Sweeping { entries: self.directory.entries()?, seen: 0 });
         }
         while swept.looked_at < limit {
             let Some(sweeping) = cursor.as_mut() else { break };
-            let Some(entry) = sweeping.entries.next(&self.directory)? else {
+            let Some(entry) = sweeping.entries.next()? else {
                 if self.max_records.is_some() {
                     self.records.store(sweeping.seen, Ordering::Relaxed);
                 }
@@ -681,21 +696,21 @@ impl Records for File {
         events: &mut Events,
     ) -> Result<Updated> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some((file, stat)) => self.0.update_locked(&file, &stat, locator, to, now_ms, edit, events),
+            Some((file, stat)) => self.0.update_locked(file.with(stat), locator, to, now_ms, edit, events),
             None => Ok(Updated::Gone),
         }
     }
 
     fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some((file, stat)) => self.0.touch_locked(&file, &stat, locator, now_ms, expiry_ms, events),
+            Some((file, stat)) => self.0.touch_locked(file.with(stat), locator, now_ms, expiry_ms, events),
             None => Ok(Updated::Gone),
         }
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some((file, stat)) => self.0.delete_locked(&file, &stat, locator, now_ms, events),
+            Some((file, stat)) => self.0.delete_locked(file.with(stat), locator, now_ms, events),
             None => Ok(false),
         }
     }
@@ -712,7 +727,14 @@ impl Driver for File {
         }
     }
 
-    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool> {
+    fn create(
+        &self,
+        locator: &Locator,
+        bytes: &[u8],
+        now_ms: u64,
+        expiry_ms: u64,
+        events: &mut Events,
+    ) -> Result<bool> {
         self.0.create(locator, bytes, now_ms, expiry_ms, events)
     }
 
@@ -732,7 +754,7 @@ impl Driver for File {
 
     fn iterate(&self, now_ms: u64, visit: &mut dyn FnMut(RecordInfo) -> bool) -> Result<()> {
         let mut entries = self.0.directory.entries_from_start()?;
-        while let Some(entry) = entries.next(&self.0.directory)? {
+        while let Some(entry) = entries.next()? {
             let Name::Session(locator) = entry.name else { continue };
             let Some(fd) = self.0.directory.open_session(&locator, OFlags::RDONLY)? else { continue };
             let Some(stat) = self.0.directory.checked_stat(fd.as_fd())? else { continue };
@@ -747,7 +769,10 @@ impl Driver for File {
 
     fn stats(&self) -> DriverStats {
         let known = self.0.max_records.is_some();
-        DriverStats { records: known.then(|| self.0.records.load(Ordering::Relaxed).max(0).unsigned_abs()), bytes: None }
+        DriverStats {
+            records: known.then(|| self.0.records.load(Ordering::Relaxed).max(0).unsigned_abs()),
+            bytes: None,
+        }
     }
 }
 
@@ -768,7 +793,7 @@ impl Held {
 impl Records for Held {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         let Some(stat) = self.stat()? else { return Ok(None) };
-        match self.store.examine(&self.file, &stat, locator, now_ms, events)? {
+        match self.store.examine(self.file.with(stat), locator, now_ms, events)? {
             (Found::Record(own, reader), _) => reader.into_loaded(&own).map(Some),
             (Found::Gone | Found::Moved, _) => Ok(None),
         }
@@ -783,21 +808,21 @@ impl Records for Held {
         events: &mut Events,
     ) -> Result<Updated> {
         match self.stat()? {
-            Some(stat) => self.store.update_locked(&self.file, &stat, locator, to, now_ms, edit, events),
+            Some(stat) => self.store.update_locked(self.file.with(stat), locator, to, now_ms, edit, events),
             None => Ok(Updated::Gone),
         }
     }
 
     fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
         match self.stat()? {
-            Some(stat) => self.store.touch_locked(&self.file, &stat, locator, now_ms, expiry_ms, events),
+            Some(stat) => self.store.touch_locked(self.file.with(stat), locator, now_ms, expiry_ms, events),
             None => Ok(Updated::Gone),
         }
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         match self.stat()? {
-            Some(stat) => self.store.delete_locked(&self.file, &stat, locator, now_ms, events),
+            Some(stat) => self.store.delete_locked(self.file.with(stat), locator, now_ms, events),
             None => Ok(false),
         }
     }

@@ -5,7 +5,9 @@
 //! child starts empty. Every commit copies into the buffer the record already has.
 
 use super::list::{Links, List, NONE};
-use super::{Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated};
+use super::{
+    Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated,
+};
 use super::{Verdict, locked_too_long, within};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
@@ -66,7 +68,11 @@ impl Options {
             sweeping: AtomicUsize::new(0),
         });
         shards.get()?;
-        Ok(Memory { shards: Arc::new(shards), lock_timeout_ms: self.lock_timeout_ms, max_bytes: limits.max_record_bytes })
+        Ok(Memory {
+            shards: Arc::new(shards),
+            lock_timeout_ms: self.lock_timeout_ms,
+            max_bytes: limits.max_record_bytes,
+        })
     }
 }
 
@@ -74,6 +80,13 @@ pub(crate) struct Memory {
     shards: Arc<PerProcess<Shards>>,
     lock_timeout_ms: u64,
     max_bytes: usize,
+}
+
+impl Memory {
+    /// An ordinary request: it holds no lock and waits as long as configured.
+    fn asker(&self) -> Asker {
+        Asker { lock: 0, timeout_ms: self.lock_timeout_ms }
+    }
 }
 
 struct Shards {
@@ -118,21 +131,20 @@ impl Shard {
         &'a self,
         mut state: MutexGuard<'a, State>,
         locator: &Locator,
-        held: u32,
-        timeout_ms: u64,
+        asker: Asker,
     ) -> Result<(MutexGuard<'a, State>, Option<u32>)> {
         let free = |state: &State| match state.find(locator) {
-            Some(at) if ![0, held].contains(&state.slots[at as usize].lock) => None,
+            Some(at) if ![0, asker.lock].contains(&state.slots[at as usize].lock) => None,
             found => Some(found),
         };
         if let Some(found) = free(&state) {
             return Ok((state, found));
         }
-        let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+        let deadline = Instant::now() + Duration::from_millis(asker.timeout_ms);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(locked_too_long(timeout_ms));
+                return Err(locked_too_long(asker.timeout_ms));
             }
             state = self.unlocked.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             if let Some(found) = free(&state) {
@@ -140,6 +152,13 @@ impl Shard {
             }
         }
     }
+}
+
+/// Who asks: the number of the lock it holds (0 for none), and how long it waits where another holds one.
+#[derive(Clone, Copy)]
+struct Asker {
+    lock: u32,
+    timeout_ms: u64,
 }
 
 /// What one mutex guards.
@@ -447,8 +466,7 @@ impl Shards {
         locator: &Locator,
         to: Option<&Locator>,
         now_ms: u64,
-        held: u32,
-        timeout_ms: u64,
+        asker: Asker,
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
@@ -461,12 +479,12 @@ impl Shards {
             let mut other = if below { target.map(Shard::enter) } else { None };
             let state = shard.enter();
             let (mut state, found) = match other {
-                None => shard.wait(state, locator, held, timeout_ms)?,
-                Some(_) => match shard.wait(state, locator, held, 0) {
+                None => shard.wait(state, locator, asker)?,
+                Some(_) => match shard.wait(state, locator, Asker { timeout_ms: 0, ..asker }) {
                     Ok(free) => free,
                     Err(_) => {
                         drop(other.take());
-                        drop(shard.wait(shard.enter(), locator, held, timeout_ms)?);
+                        drop(shard.wait(shard.enter(), locator, asker)?);
                         continue;
                     }
                 },
@@ -499,7 +517,13 @@ impl Shards {
                 }
                 Some(to) => {
                     let needed = new.len() + State::cost(&Vec::new());
-                    other.as_mut().unwrap_or(&mut state).make_room(needed, false, at_if_same(at, target), now_ms, events)?;
+                    other.as_mut().unwrap_or(&mut state).make_room(
+                        needed,
+                        false,
+                        at_if_same(at, target),
+                        now_ms,
+                        events,
+                    )?;
                     // The user behind this id is real: the record does not start in probation again.
                     other.as_mut().unwrap_or(&mut state).insert(to, new.clone(), expiry_ms, Kind::Proven);
                     state.used(at);
@@ -517,9 +541,9 @@ impl Shards {
         }
     }
 
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, held: u32, timeout_ms: u64) -> Result<Updated> {
+    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, asker: Asker) -> Result<Updated> {
         let shard = self.of(locator);
-        let (mut state, found) = shard.wait(shard.enter(), locator, held, timeout_ms)?;
+        let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
         match state.living(found, now_ms) {
             Some(at) => {
                 state.set_expiry(at, expiry_ms);
@@ -530,9 +554,9 @@ impl Shards {
         }
     }
 
-    fn delete(&self, locator: &Locator, held: u32, timeout_ms: u64, events: &mut Events) -> Result<bool> {
+    fn delete(&self, locator: &Locator, asker: Asker, events: &mut Events) -> Result<bool> {
         let shard = self.of(locator);
-        let (mut state, found) = shard.wait(shard.enter(), locator, held, timeout_ms)?;
+        let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
         match found {
             Some(at) if state.slots[at as usize].kind != Kind::Marker => {
                 state.remove(at);
@@ -582,15 +606,15 @@ impl Records for Memory {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        self.shards.get()?.update(locator, to, now_ms, 0, self.lock_timeout_ms, edit, events)
+        self.shards.get()?.update(locator, to, now_ms, self.asker(), edit, events)
     }
 
     fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, _: &mut Events) -> Result<Updated> {
-        self.shards.get()?.touch(locator, now_ms, expiry_ms, 0, self.lock_timeout_ms)
+        self.shards.get()?.touch(locator, now_ms, expiry_ms, self.asker())
     }
 
     fn delete(&self, locator: &Locator, _now_ms: u64, events: &mut Events) -> Result<bool> {
-        self.shards.get()?.delete(locator, 0, self.lock_timeout_ms, events)
+        self.shards.get()?.delete(locator, self.asker(), events)
     }
 }
 
@@ -605,7 +629,14 @@ impl Driver for Memory {
         }
     }
 
-    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool> {
+    fn create(
+        &self,
+        locator: &Locator,
+        bytes: &[u8],
+        now_ms: u64,
+        expiry_ms: u64,
+        events: &mut Events,
+    ) -> Result<bool> {
         let mut state = self.shards.get()?.of(locator).enter();
         if let Some(at) = state.find(locator) {
             if state.slots[at as usize].expiry_ms > now_ms || state.slots[at as usize].lock != 0 {
@@ -620,8 +651,9 @@ impl Driver for Memory {
     }
 
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
+        let asker = Asker { lock: 0, timeout_ms: timeout_ms.unwrap_or(self.lock_timeout_ms) };
         let shard = self.shards.get()?.of(locator);
-        let (mut state, found) = shard.wait(shard.enter(), locator, 0, timeout_ms.unwrap_or(self.lock_timeout_ms))?;
+        let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
         let Some(at) = state.living(found, now_ms) else {
             return Ok(None);
         };
@@ -693,6 +725,13 @@ struct Held {
     number: u32,
 }
 
+impl Held {
+    /// The holder itself waits for nobody.
+    fn asker(&self) -> Asker {
+        Asker { lock: self.number, timeout_ms: 0 }
+    }
+}
+
 impl Records for Held {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         Ok(self.shards.get()?.load(locator, now_ms, events))
@@ -706,15 +745,15 @@ impl Records for Held {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        self.shards.get()?.update(locator, to, now_ms, self.number, 0, edit, events)
+        self.shards.get()?.update(locator, to, now_ms, self.asker(), edit, events)
     }
 
     fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, _: &mut Events) -> Result<Updated> {
-        self.shards.get()?.touch(locator, now_ms, expiry_ms, self.number, 0)
+        self.shards.get()?.touch(locator, now_ms, expiry_ms, self.asker())
     }
 
     fn delete(&self, locator: &Locator, _now_ms: u64, events: &mut Events) -> Result<bool> {
-        self.shards.get()?.delete(locator, self.number, 0, events)
+        self.shards.get()?.delete(locator, self.asker(), events)
     }
 }
 

@@ -88,7 +88,10 @@ impl<T: Opaque> Handle<T> {
         // SAFETY: as in `shared`. Only the flag is borrowed.
         let busy = unsafe { &(*handle).busy };
         if busy.swap(true, Ordering::Acquire) {
-            return Err(Error::misuse(format!("the {} is in use by another thread, or by the call this one is made from", T::NAME)));
+            return Err(Error::misuse(format!(
+                "the {} is in use by another thread, or by the call this one is made from",
+                T::NAME
+            )));
         }
         struct Done<'a>(&'a AtomicBool);
         impl Drop for Done<'_> {

@@ -167,7 +167,11 @@ unsafe fn open_options(options: *const holdall_open_options) -> Result<OpenOptio
 /// fields are in docs/config.md. HOLDALL_E_INVALID_CONFIG names the field; HOLDALL_E_UNAVAILABLE where a driver cannot be
 /// opened.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn holdall_manager_new(config: *const c_char, config_len: usize, out: *mut *mut holdall_manager) -> i32 {
+pub unsafe extern "C" fn holdall_manager_new(
+    config: *const c_char,
+    config_len: usize,
+    out: *mut *mut holdall_manager,
+) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for outputs.
         let out = unsafe { Out::new(out, "out") }?;
@@ -304,7 +308,8 @@ pub unsafe extern "C" fn holdall_manager_on_event(
         let listener = listener.ok_or_else(|| Error::argument("listener is NULL"))?;
         let user = User(user);
         manager.on_event(move |event: &Event| {
-            let told = holdall_event { kind: event.kind() as i32, session: holdall_slice::of(event.session().as_bytes()) };
+            let told =
+                holdall_event { kind: event.kind() as i32, session: holdall_slice::of(event.session().as_bytes()) };
             // SAFETY: the header asks that the listener and `user` stay good while the manager or a session of it lives, and
             // that the listener does not throw.
             unsafe { listener(&raw const told, user.get()) };
@@ -342,7 +347,11 @@ pub unsafe extern "C" fn holdall_manager_config(manager: *const holdall_manager,
 /// Removes expired records, looking at no more than `limit` entries. Ordinary traffic does this too, 64 entries at a time; a
 /// timer or a cron job makes expired data go sooner.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn holdall_manager_sweep(manager: *const holdall_manager, limit: usize, out: *mut holdall_swept) -> i32 {
+pub unsafe extern "C" fn holdall_manager_sweep(
+    manager: *const holdall_manager,
+    limit: usize,
+    out: *mut holdall_swept,
+) -> i32 {
     // SAFETY: the caller's promises are passed on.
     unsafe { sweep(manager, limit, None, out) }
 }
@@ -402,7 +411,12 @@ pub unsafe extern "C" fn holdall_manager_iterate_at(
 
 /// # Safety
 /// As the header asks of its callers.
-unsafe fn iterate(manager: *const holdall_manager, now_ms: Option<u64>, visitor: holdall_visitor, user: *mut c_void) -> i32 {
+unsafe fn iterate(
+    manager: *const holdall_manager,
+    now_ms: Option<u64>,
+    visitor: holdall_visitor,
+    user: *mut c_void,
+) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
         let manager = unsafe { Handle::<Manager>::shared(manager) }?;

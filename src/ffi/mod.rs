@@ -9,7 +9,10 @@
 //! came from this library and was not freed. NULL, wrong lengths and handles of another type are checked, not relied on.
 #![allow(unsafe_code)]
 #![allow(non_camel_case_types, reason = "the names are C's")]
-#![allow(clippy::missing_safety_doc, reason = "the rules of the header, above, are the safety section of every function")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "the rules of the header, above, are the safety section of every function"
+)]
 
 mod bytes;
 mod commit;

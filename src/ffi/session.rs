@@ -986,7 +986,9 @@ unsafe fn commit_options(options: *const holdall_commit_options) -> Result<Commi
         options = options.at(given.now_ms);
     }
     match (given.flags & HOLDALL_AGE_FLASH != 0, given.flags & HOLDALL_KEEP_FLASH != 0) {
-        (true, true) => Err(Error::argument("options.flags: HOLDALL_AGE_FLASH and HOLDALL_KEEP_FLASH exclude each other")),
+        (true, true) => {
+            Err(Error::argument("options.flags: HOLDALL_AGE_FLASH and HOLDALL_KEEP_FLASH exclude each other"))
+        }
         (true, false) => Ok(options.age_flash(true)),
         (false, true) => Ok(options.age_flash(false)),
         (false, false) => Ok(options),

@@ -114,7 +114,9 @@ static holdall_slice *keys_at(const json_t *arguments, size_t index, size_t *cou
 /* The operations that are one call on the session, by the form of the call. */
 typedef struct {
     const char *name;
-    enum { ACT, SWITCH, NATURAL, TEXT, KEYS, VALUE, REMEMBER, SUM, TRUTH, TRUTH_OF, VIEW, VIEW_OF, BUF, FRESH, TAKEN, KEYS_OF } form;
+    enum {
+        ACT, SWITCH, NATURAL, TEXT, KEYS, VALUE, REMEMBER, SUM, TRUTH, TRUTH_OF, VIEW, VIEW_OF, BUF, FRESH, TAKEN, KEYS_OF
+    } form;
     union {
         int32_t (*ACT)(holdall_session *);
         int32_t (*SWITCH)(holdall_session *, bool);
@@ -272,7 +274,8 @@ static const char *set_cookie(const handle *handle) {
     size_t index;
     json_t *header;
     json_array_foreach(handle->headers, index, header) {
-        if (strcmp(json_string_value(json_array_get(header, 0)), "Set-Cookie") == 0) return json_string_value(json_array_get(header, 1));
+        const char *name = json_string_value(json_array_get(header, 0));
+        if (strcmp(name, "Set-Cookie") == 0) return json_string_value(json_array_get(header, 1));
     }
     return NULL;
 }
@@ -442,8 +445,9 @@ static char *step(world *world, json_t *step) {
         if (!out) bail("out of memory");
         fprintf(out, "expected %s%s, got ", fails ? "the error " : keeps ? "text to keep as " : answers ? "" : "no error",
                 answers || fails || keeps ? wanted : "");
+        holdall_slice message = holdall_last_error_message();
         if (got) fprintf(out, "%s", got);
-        else fprintf(out, "%s: %.*s", holdall_status_name(status), (int)holdall_last_error_message().len, holdall_last_error_message().data);
+        else fprintf(out, "%s: %.*s", holdall_status_name(status), (int)message.len, message.data);
         fclose(out);
         free(wanted);
         free(got);
@@ -475,7 +479,7 @@ static const char *lacking(holdall_manager *manager, json_t *vector) {
     if (holdall_manager_stats(manager, &buf) != HOLDALL_OK) bail("no stats");
     json_t *stats = json_loadb(buf.data, buf.len, JSON_ALLOW_NUL, NULL), *capabilities = NULL, *need;
     holdall_buf_free(&buf);
-    if (json_unpack(stats, "{s:{s:{s:o}}}", "drivers", "main", "capabilities", &capabilities) != 0) bail("stats without capabilities");
+    if (json_unpack(stats, "{s:{s:{s:o}}}", "drivers", "main", "capabilities", &capabilities) != 0) bail("no capabilities");
     const char *lack = NULL;
     size_t index;
     json_array_foreach(json_object_get(vector, "needs"), index, need) {
@@ -537,14 +541,16 @@ int main(int argc, char **argv) {
     json_error_t error;
     json_t *file = json_load_file(path, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error), *vectors, *vector;
     if (!file) bail("%s:%d: %s", path, error.line, error.text);
-    if (json_unpack(file, "{s:s, s:o}", "source", &source, "vectors", &vectors) != 0) bail("%s has no source or no vectors", path);
+    if (json_unpack(file, "{s:s, s:o}", "source", &source, "vectors", &vectors) != 0) bail("%s: no source or no vectors", path);
     const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
     json_t *title = json_sprintf("%s: %.*s", driver, (int)strcspn(stem, "."), stem);
 
     printf("1..%zu\n", json_array_size(vectors));
     int failed = 0;
     size_t index;
-    json_array_foreach(vectors, index, vector) failed += !run(vector, json_string_value(title), index + 1, driver, scratch);
+    json_array_foreach(vectors, index, vector) {
+        failed += !run(vector, json_string_value(title), index + 1, driver, scratch);
+    }
     json_decref(title);
     json_decref(file);
     return failed ? 1 : 0;

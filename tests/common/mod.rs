@@ -65,8 +65,7 @@ pub fn stored(manager: &Manager, values: &[(&str, &str)]) -> String {
         session.set_json(key, value).unwrap();
     }
     assert_eq!(session.commit().unwrap().outcome().name(), "saved");
-    let token = session.id().unwrap().unwrap().as_str().to_owned();
-    token
+    session.id().unwrap().unwrap().as_str().to_owned()
 }
 
 pub fn open(manager: &Manager, token: &str) -> Session {
@@ -170,7 +169,14 @@ impl<W: Watch> Driver for Watched<W> {
         self.inner.capabilities()
     }
 
-    fn create(&self, locator: &Locator, bytes: &[u8], now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<bool> {
+    fn create(
+        &self,
+        locator: &Locator,
+        bytes: &[u8],
+        now_ms: u64,
+        expiry_ms: u64,
+        events: &mut Events,
+    ) -> Result<bool> {
         self.watch.before("create")?;
         let created = self.inner.create(locator, bytes, now_ms, expiry_ms, events)?;
         self.watch.after("create")?;
@@ -218,7 +224,14 @@ impl Records for LastWriteWins {
         Ok(Some(Loaded::new(bytes, 0..length, u64::MAX)))
     }
 
-    fn update(&self, locator: &Locator, _: Option<&Locator>, _: u64, edit: &mut Edit<'_>, _: &mut Events) -> Result<Updated> {
+    fn update(
+        &self,
+        locator: &Locator,
+        _: Option<&Locator>,
+        _: u64,
+        edit: &mut Edit<'_>,
+        _: &mut Events,
+    ) -> Result<Updated> {
         let loaded = self.loaded.lock().unwrap().get(&std::thread::current().id()).cloned();
         let Some(loaded) = loaded else { return Ok(Updated::Gone) };
         let mut new = Vec::new();

@@ -16,7 +16,9 @@ set_exception_handler(function (Throwable $bug): never {
     exit(2);
 });
 // PHP only warns of a missing argument. Here it must not pass for a step that fails.
-set_error_handler(fn(int $level, string $what, string $file, int $line) => throw new ErrorException($what, 0, $level, $file, $line));
+set_error_handler(function (int $level, string $what, string $file, int $line): never {
+    throw new ErrorException($what, 0, $level, $file, $line);
+});
 
 // A status that is no answer.
 final class Refused extends Exception
@@ -144,19 +146,20 @@ final class World
             is_string($end) ? strtr($end, $this->kept) : $end,
             array_map(fn($each) => is_string($each) ? strtr($each, $this->kept) : $each, array_slice($step, 1)),
         ];
+        $wanted = $mark ? ['=>' => '', '!' => 'the error ', '->' => 'text to keep as '][$mark] . shown($expected) : 'no error';
         try {
             $answer = $this->perform($operation, $arguments);
         } catch (Refused $refused) {
             $message = Holdall::text($this->holdall->c->holdall_last_error_message());
-            return $mark === '!' && $refused->getMessage() === $expected
-                ? null : 'expected ' . shown($mark ? $expected : 'no error') . ", got {$refused->getMessage()}: $message";
+            $right = $mark === '!' && $refused->getMessage() === $expected;
+            return $right ? null : "expected $wanted, got {$refused->getMessage()}: $message";
         }
         if ($mark === '->' && is_string($answer)) {
             $this->kept["\$$end"] = $answer;
             return null;
         }
-        return $mark === null || ($mark === '=>' && $answer === $expected)
-            ? null : "expected $mark " . shown($expected) . ', got ' . shown($answer);
+        $right = $mark === null || ($mark === '=>' && $answer === $expected);
+        return $right ? null : "expected $wanted, got " . shown($answer);
     }
 
     private function perform(string $operation, array $arguments): mixed
@@ -166,7 +169,8 @@ final class World
                 $this->now_ms = BEGINNING_MS + $arguments[0];
                 return null;
             case 'sweep':
-                return $this->holdall->call('manager_sweep_at', [$this->manager, $arguments[0], $this->now_ms], 'holdall_swept')->removed;
+                $inputs = [$this->manager, $arguments[0], $this->now_ms];
+                return $this->holdall->call('manager_sweep_at', $inputs, 'holdall_swept')->removed;
             case 'records':
                 $count = 0;
                 $visit = function () use (&$count): bool {
@@ -254,14 +258,16 @@ final class World
         foreach ($given ?? [] as $field => $value) {
             match ($field) {
                 'mode', 'flash' => $options->$field = $this->holdall->constant("{$field}_$value"),
-                'lock_timeout_ms' => [$options->flags |= $this->holdall->constant('LOCK_TIMEOUT'), $options->lock_timeout_ms = $value],
+                'lock_timeout_ms' => $options->$field = $value,
                 'secure' => $options->flags |= $value ? $this->holdall->constant('REQUEST_IS_SECURE') : 0,
             };
+            $options->flags |= $field === 'lock_timeout_ms' ? $this->holdall->constant('LOCK_TIMEOUT') : 0;
         }
         $visitor = $how === 'open' ? $from : null;
         $bytes = $visitor === null ? $from : $this->visitors[$visitor] ?? '';
         $call = 'manager_' . ($how === 'open_header' ? 'open' : $how);
-        $session = $this->holdall->call($call, [$this->manager, $bytes, strlen($bytes), FFI::addr($options)], 'holdall_session *');
+        $inputs = [$this->manager, $bytes, strlen($bytes), FFI::addr($options)];
+        $session = $this->holdall->call($call, $inputs, 'holdall_session *');
         $this->free($name);
         $this->sessions[$name] = $session;
         $this->visitor_of[$name] = $visitor;
@@ -272,7 +278,7 @@ final class World
     private function free(string|int $name): mixed
     {
         $this->holdall->c->holdall_session_free($this->sessions[$name] ?? null);
-        unset($this->sessions[$name]);
+        unset($this->sessions[$name], $this->headers[$name], $this->conflicts[$name]);
         return null;
     }
 
@@ -359,11 +365,11 @@ $holdall = new Holdall();
 echo '1..', count($file->vectors), "\n";
 $failed = false;
 foreach ($file->vectors as $index => $vector) {
+    $title = "{$given['--driver']}: " . basename($given['file'], '.json') . ": $vector->name";
     $below = run($holdall, $vector, $given['--driver'], $given['--dir']);
     $skipped = str_starts_with($below ?? '', '# SKIP ');
     $passed = $below === null || $skipped;
     $failed = $failed || !$passed;
-    echo $passed ? 'ok ' : 'not ok ', $index + 1, " - {$given['--driver']}: ", basename($given['file'], '.json'), ": $vector->name";
-    echo $skipped ? " $below\n" : ($passed ? "\n" : "\n$below\n");
+    echo $passed ? 'ok ' : 'not ok ', $index + 1, " - $title", $skipped ? " $below\n" : ($passed ? "\n" : "\n$below\n");
 }
 exit($failed ? 1 : 0);

@@ -101,11 +101,14 @@ impl Directory {
                     let read = retry_on_intr(|| rustix::io::pread(&fd, &mut found, 0))
                         .map_err(|errno| io_error("reading the directory's marker", errno))?;
                     let found: Layout = serde_json::from_slice(&found[..read]).map_err(|error| {
-                        Error::config("path", format!("{path:?} has a {MARKER} that is not Holdall's")).with_source(error)
+                        Error::config("path", format!("{path:?} has a {MARKER} that is not Holdall's"))
+                            .with_source(error)
                     })?;
                     if found.format != wanted.format || found.layout != wanted.layout {
                         let (format, layout) = (found.format, found.layout);
-                        let reason = format!("{path:?} has format {format}, layout {layout:?}; this release has format 1, \"flat\"");
+                        let reason = format!(
+                            "{path:?} has format {format}, layout {layout:?}; this release has format 1, \"flat\""
+                        );
                         return Err(Error::config("path", reason));
                     }
                     if found.durability != durability {
@@ -218,12 +221,12 @@ impl Directory {
     }
 
     /// Sets a file that cannot be read aside, for a person to look at.
-    pub(super) fn quarantine(&self, locator: &Locator, now_ms: u64) -> Result<()> {
+    pub(super) fn quarantine(&self, locator: &Locator) -> Result<()> {
         match mkdirat(&self.fd, QUARANTINE, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(io_error("making the quarantine", errno)),
         }
-        self.prune_quarantine(now_ms)?;
+        self.prune_quarantine()?;
         let name = locator.to_hex();
         let aside = format!("{QUARANTINE}/{}.{:016x}", name.as_str(), u64::from_ne_bytes(random_bytes()?));
         renameat(&self.fd, name.as_str(), &self.fd, aside.as_str())
@@ -231,7 +234,7 @@ impl Directory {
     }
 
     /// Keeps the quarantine bounded in number and age: the oldest go.
-    pub(super) fn prune_quarantine(&self, _now_ms: u64) -> Result<()> {
+    pub(super) fn prune_quarantine(&self) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = match openat(&self.fd, QUARANTINE, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -264,7 +267,7 @@ impl Directory {
     /// Whether a session's file was written so lately that it cannot have expired.
     pub(super) fn is_younger_than(&self, entry: &Entry, now_ms: u64, life_ms: u64) -> bool {
         let written_ms = self.stat_of(entry).map_or(0, |stat| {
-            let nanoseconds = u64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+            let nanoseconds = seconds(stat.st_mtime_nsec);
             seconds(stat.st_mtime).saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
         });
         (written_ms..written_ms.saturating_add(life_ms)).contains(&now_ms)
@@ -304,13 +307,14 @@ impl Directory {
     pub(super) fn count(&self) -> Result<i64> {
         let mut entries = self.entries_from_start()?;
         let mut count = 0;
-        while let Some(entry) = entries.next(self)? {
+        while let Some(entry) = entries.next()? {
             count += i64::from(matches!(entry.name, Name::Session(_)));
         }
         Ok(count)
     }
 }
 
+/// A part of a file's time; its type differs from platform to platform.
 fn seconds(time: impl TryInto<u64>) -> u64 {
     time.try_into().unwrap_or(0)
 }
@@ -328,7 +332,7 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) fn next(&mut self, _directory: &Directory) -> Result<Option<Entry>> {
+    pub(super) fn next(&mut self) -> Result<Option<Entry>> {
         loop {
             let Some(entry) = self.dir.read() else {
                 if self.wrapped {

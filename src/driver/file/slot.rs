@@ -78,18 +78,27 @@ impl Slot {
     }
 }
 
+/// What a new slot says beside its record.
+#[derive(Clone, Copy)]
+pub(super) struct Label<'l> {
+    pub(super) kind: Kind,
+    pub(super) locator: &'l Locator,
+    pub(super) sequence: u64,
+    pub(super) expiry_ms: u64,
+}
+
 /// Writes the header into the first bytes of `slot`, whose rest is the record.
-pub(super) fn seal(slot: &mut [u8], place: &Place, sequence: u64, kind: Kind, locator: &Locator, expiry_ms: u64) {
+pub(super) fn seal(slot: &mut [u8], place: &Place, label: &Label<'_>) {
     let (header, body) = slot.split_at_mut(HEADER_BYTES);
     let class = u32::try_from(place.class).expect("max_record_bytes keeps classes far below 32 bits");
     let length = u32::try_from(body.len()).expect("within its class");
     header[..8].copy_from_slice(&MAGIC);
     header[8..12].copy_from_slice(&class.to_le_bytes());
     header[12..16].copy_from_slice(&length.to_le_bytes());
-    header[16..24].copy_from_slice(&sequence.to_le_bytes());
-    header[24..32].copy_from_slice(&expiry_ms.to_le_bytes());
-    header[32..64].copy_from_slice(locator.as_bytes());
-    header[64..68].copy_from_slice(&(kind as u32).to_le_bytes());
+    header[16..24].copy_from_slice(&label.sequence.to_le_bytes());
+    header[24..32].copy_from_slice(&label.expiry_ms.to_le_bytes());
+    header[32..64].copy_from_slice(label.locator.as_bytes());
+    header[64..68].copy_from_slice(&(label.kind as u32).to_le_bytes());
     header[68..72].copy_from_slice(&u32::from(place.alone).to_le_bytes());
     header[72..80].copy_from_slice(&xxh3_64(body).to_le_bytes());
     let checksum = xxh3_64(&header[..80]);
@@ -234,9 +243,10 @@ impl Scan {
         Place { offset: other, class: own.class, alone: false, blank: None, grow_to, cut_to }
     }
 
-    /// Newer than all there is, and than what may have been lost.
-    pub(super) fn next_sequence(&self) -> u64 {
-        self.highest_sequence.wrapping_add(if self.doubtful { 2 } else { 1 })
+    /// The label of the next slot: newer than all there is, and than what may have been lost.
+    pub(super) fn label<'l>(&self, kind: Kind, locator: &'l Locator, expiry_ms: u64) -> Label<'l> {
+        let sequence = self.highest_sequence.wrapping_add(if self.doubtful { 2 } else { 1 });
+        Label { kind, locator, sequence, expiry_ms }
     }
 }
 
@@ -281,7 +291,7 @@ mod tests {
         let place = before.own.map_or_else(|| Place::first(body.len()), |own| before.place(&own, body.len()));
         let mut slot = vec![0; HEADER_BYTES];
         slot.extend_from_slice(body);
-        seal(&mut slot, &place, before.next_sequence(), Kind::Record, locator, 9);
+        seal(&mut slot, &place, &before.label(Kind::Record, locator, 9));
         slot.truncate(torn.unwrap_or(slot.len()));
         resize(file, place.grow_to);
         if let Some(blank) = place.blank {

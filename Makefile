@@ -1,0 +1,76 @@
+# Everything there is to do, on a fresh Debian or Ubuntu: `make demo` and `make test`. Each target checks for what it needs and
+# installs it, or says what to install.
+
+CARGO ?= cargo
+CXX ?= g++
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+SESSIONS ?=
+PORT ?= 8000
+
+LIB_DIR := target/release
+VENV := .venv
+DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
+DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
+
+.PHONY: all demo test lint bench install header clean lib rust demo-packages test-packages lint-packages
+
+all: lib
+
+rust:
+	@tools/need rust
+
+demo-packages: rust
+	@tools/need apt g++ pkg-config libmicrohttpd-dev libjansson-dev
+
+test-packages: demo-packages
+	@tools/need python
+	@tools/need apt gcc clang libclang-rt-14-dev valgrind cmake php-cli chromium chromium-driver
+
+lint-packages: test-packages
+	@tools/need apt cppcheck clang-format
+
+# libholdall.so and libholdall.a in target/release.
+lib: rust
+	$(CARGO) build --release -p holdall-c
+
+build/demo: $(DEMO_SOURCES) $(DEMO_HEADERS) | lib demo-packages
+	@mkdir -p build
+	$(CXX) -std=c++17 -O2 -Wall -Wextra -pedantic -Iinclude $(DEMO_SOURCES) -o $@ -L$(LIB_DIR) -lholdall \
+	  -Wl,-rpath,'$$ORIGIN/../$(LIB_DIR)' $$(pkg-config --cflags --libs libmicrohttpd jansson)
+
+demo: lib build/demo
+	build/demo --port $(PORT) $(if $(SESSIONS),--sessions '$(SESSIONS)')
+
+$(VENV)/ready: tests/requirements.txt | test-packages
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+test: test-packages lib build/demo $(VENV)/ready
+	$(VENV)/bin/python tools/test
+
+lint: lint-packages $(VENV)/ready
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
+	$(VENV)/bin/ruff check --quiet tests tools
+	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
+	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
+	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp
+	cppcheck --quiet --error-exitcode=1 --std=c99 --enable=warning,performance,portability \
+	  --suppress=missingIncludeSystem -Iinclude tests/c benches
+
+bench: rust
+	$(CARGO) bench
+
+install: rust
+	CARGO='$(CARGO)' bindings/c/install '$(PREFIX)' '$(DESTDIR)'
+
+# Writes include/holdall.h anew from src/ffi; tests/header.rs compares.
+header: rust
+	HOLDALL_UPDATE_HEADER=1 $(CARGO) test --quiet --test header
+
+clean:
+	rm -rf target build $(VENV)
