@@ -1,8 +1,8 @@
 /*
  * holdall.hpp - Holdall for C++17: holdall.h with destructors.
  *
- * Header-only. Every class owns one handle of the C library, every method is one C function of the same name; what the functions
- * do, and what an answer means, is said in holdall.h. Nothing is decided here.
+ * Header-only. Every class owns one handle of the C library, every method is one C function of the same name; what the
+ * functions do, and what an answer means, is said in holdall.h. Nothing is decided here.
  *
  *
  * A COMPLETE PROGRAM
@@ -23,25 +23,23 @@
  *
  * RULES
  *
- *  1 Errors.   Every method that can fail takes an `on_error` as its last parameter. Leave it out, and a failure is thrown as
- *              holdall::error. Pass a holdall::status, and it is written there, as with std::error_code; what the method returns
- *              then is empty, zero or false.
+ *  1 Errors.   Every method that can fail takes an `on_error` as its last parameter. Leave it out, and a failure is
+ * thrown as holdall::error. Pass a holdall::status, and it is written there, as with std::error_code; what the method
+ *              returns then is empty, zero or false.
  *
  *                  session.set_int("age", 7);                                       throws
  *                  holdall::status status;
  *                  session.set_int("age", 7, status);                               does not
  *                  if (status.failed()) log(status.message());
  *
- *              Compiled with -fno-exceptions (or HOLDALL_NO_EXCEPTIONS) there is only the second way: leaving the status out
- *              does not compile. Running out of memory in std::string is std::bad_alloc in both.
- *  2 Missing.  What may be missing is a std::optional, and missing is no error.
- *  3 Memory.   JSON documents are a holdall::buffer (the library's bytes, not copied), short texts a std::string. A
- *              std::string_view is borrowed: from get_json(), old() and id() until the next call on the session that is not
- *              const, from a commit until it ends.
- *  4 Moves.    All classes move and do not copy. One that was moved from, or made without arguments, is empty: `if (session)`
- *              asks, and every call on it fails with HOLDALL_E_INVALID_ARGUMENT, never with a crash.
- *  5 Names.    As in C, but `delete` is a word of the language: forget().
- *  6 Threads.  As in C: a manager is for all threads, a session for one at a time.
+ *              Compiled with -fno-exceptions (or HOLDALL_NO_EXCEPTIONS) there is only the second way: leaving the
+ * status out does not compile. Running out of memory in std::string is std::bad_alloc in both. 2 Missing.  What may be
+ * missing is a std::optional, and missing is no error. 3 Memory.   JSON documents are a holdall::buffer (the library's
+ * bytes, not copied), short texts a std::string. A std::string_view is borrowed: from get_json(), old() and id() until
+ * the next call on the session that is not const, from a commit until it ends. 4 Moves.    All classes move and do not
+ * copy. One that was moved from, or made without arguments, is empty: `if (session)` asks, and every call on it fails
+ * with HOLDALL_E_INVALID_ARGUMENT, never with a crash. 5 Names.    As in C, but `delete` is a word of the language:
+ * forget(). 6 Threads.  As in C: a manager is for all threads, a session for one at a time.
  */
 
 #ifndef HOLDALL_HPP
@@ -78,17 +76,19 @@ inline holdall_slice slice(std::string_view text) noexcept { return {text.data()
 inline std::string_view view(holdall_slice slice) noexcept { return {slice.data, slice.len}; }
 
 /// A deleter that calls the C function of the handle.
-template <class Handle, void (*Free)(Handle *)> struct freed_by {
+template <class Handle, void (*Free)(Handle *)>
+struct freed_by {
     void operator()(Handle *handle) const noexcept { Free(handle); }
 };
 
-} // namespace detail
+}  // namespace detail
 
-// ---------------------------------------------------------------------------------------------------------------- errors
+// ----------------------------------------------------------------------------------------------------------------
+// errors
 
 /// What a call answered: a C status, and for an error what it has to say.
 class status {
-public:
+  public:
     /// HOLDALL_OK, until a call is given it.
     status() noexcept = default;
 
@@ -110,14 +110,15 @@ public:
     /// Whether the write may have taken effect although the call failed. A repeated commit finds out by itself.
     bool may_have_written() const noexcept { return (flags_ & HOLDALL_MAY_HAVE_WRITTEN) != 0; }
 
-    /// Takes what a C function answered, on the thread that called it. Every method here does; yours may, after C calls.
+    /// Takes what a C function answered, on the thread that called it. Every method here does; yours may, after C
+    /// calls.
     void assign(std::int32_t code) {
         code_ = code;
         flags_ = failed() ? holdall_last_error_flags() : 0;
         message_ = failed() ? detail::view(holdall_last_error_message()) : std::string_view();
     }
 
-private:
+  private:
     std::int32_t code_ = HOLDALL_OK;
     std::uint32_t flags_ = 0;
     std::string message_;
@@ -126,7 +127,7 @@ private:
 #if HOLDALL_EXCEPTIONS
 /// What is thrown where no status was passed.
 class error : public std::exception {
-public:
+  public:
     /// Copies what the status has to say.
     explicit error(holdall::status status) : status_(std::make_shared<const holdall::status>(std::move(status))) {}
 
@@ -142,13 +143,14 @@ public:
     /// status().may_have_written()
     bool may_have_written() const noexcept { return status_->may_have_written(); }
 
-private:
+  private:
     // Shared: copying an exception must not throw.
     std::shared_ptr<const holdall::status> status_;
 };
 #endif
 
-// The two kinds of on_error have different names for the linker: files with and without exceptions may meet in one program.
+// The two kinds of on_error have different names for the linker: files with and without exceptions may meet in one
+// program.
 #if HOLDALL_EXCEPTIONS
 inline namespace throwing {
 #else
@@ -157,7 +159,7 @@ inline namespace not_throwing {
 
 /// Where a failure goes: into the status it was made from, or, made from nothing, to `throw`.
 class on_error {
-public:
+  public:
     /// Into this status.
     on_error(status &to) noexcept : to_(&to) {}
 
@@ -182,17 +184,18 @@ public:
         return code;
     }
 
-private:
+  private:
     status *to_ = nullptr;
 };
 
-} // inline namespace throwing or not_throwing
+}  // inline namespace throwing or not_throwing
 
-// ---------------------------------------------------------------------------------------------------------------- values
+// ----------------------------------------------------------------------------------------------------------------
+// values
 
 /// Bytes of the library's that are yours, freed with this. A NUL follows the last one.
 class buffer {
-public:
+  public:
     /// No bytes.
     buffer() noexcept = default;
     buffer(const buffer &) = delete;
@@ -227,22 +230,22 @@ public:
         return &buf_;
     }
 
-private:
+  private:
     holdall_buf buf_ = {};
 };
 
 /// Names of keys, as a parameter: "user", {"user", "cart"}, or two iterators over strings. Borrows them.
 class keys {
-public:
+  public:
     /// One.
     template <class Text, class = std::enable_if_t<std::is_convertible_v<const Text &, std::string_view>>>
     keys(const Text &key) : slices_{detail::slice(key)} {}
     /// Several.
     keys(std::initializer_list<std::string_view> names) : keys(names.begin(), names.end()) {}
     /// As many as there are.
-    template <class Iterator> keys(Iterator first, Iterator last) {
-        for (; first != last; ++first)
-            slices_.push_back(detail::slice(*first));
+    template <class Iterator>
+    keys(Iterator first, Iterator last) {
+        for (; first != last; ++first) slices_.push_back(detail::slice(*first));
     }
 
     /// For the C functions.
@@ -250,11 +253,12 @@ public:
     /// How many.
     std::size_t size() const noexcept { return slices_.size(); }
 
-private:
+  private:
     std::vector<holdall_slice> slices_;
 };
 
-// --------------------------------------------------------------------------------------------------------------- numbers
+// ---------------------------------------------------------------------------------------------------------------
+// numbers
 
 /// HOLDALL_MODE_*: what a session may do.
 enum class mode : std::uint32_t {
@@ -314,7 +318,8 @@ inline const char *version() noexcept { return holdall_version(); }
 /// A kind's name, as "created" or "rolled_back".
 inline const char *name(event_kind kind) noexcept { return holdall_event_name(static_cast<std::int32_t>(kind)); }
 
-// ---------------------------------------------------------------------------------------------------- what is told, asked
+// ---------------------------------------------------------------------------------------------------- what is told,
+// asked
 
 /// A response header: add it, do not replace others of its name.
 struct header {
@@ -331,7 +336,8 @@ struct conflict {
 /// An event, as a listener is told it.
 struct event {
     event_kind kind;
-    /// 12 characters that follow one session through a log and are useless as a cookie. Lives as long as the listener's call.
+    /// 12 characters that follow one session through a log and are useless as a cookie. Lives as long as the listener's
+    /// call.
     std::string_view session;
 };
 
@@ -348,7 +354,7 @@ using swept = holdall_swept;
 
 /// How to open a session. As it is made, it is the default; each call changes one thing and may be followed by another.
 class open_options {
-public:
+  public:
     open_options() noexcept { options_.size = sizeof options_; }
 
     /// What the session may do.
@@ -387,13 +393,13 @@ public:
     /// For C functions.
     const holdall_open_options *raw() const noexcept { return &options_; }
 
-private:
+  private:
     holdall_open_options options_ = {};
 };
 
 /// How to commit. As it is made, it is the default; each call changes one thing and may be followed by another.
 class commit_options {
-public:
+  public:
     commit_options() noexcept { options_.size = sizeof options_; }
 
     /// Whether this commit ages flash, whatever the policy says: false for a redirect, an asset, HEAD.
@@ -413,15 +419,16 @@ public:
     /// For C functions.
     const holdall_commit_options *raw() const noexcept { return &options_; }
 
-private:
+  private:
     holdall_commit_options options_ = {};
 };
 
-// ---------------------------------------------------------------------------------------------------------------- commit
+// ----------------------------------------------------------------------------------------------------------------
+// commit
 
 /// The answer of a commit: headers for the response, and conflicts. Any thread may read it.
 class commit {
-public:
+  public:
     /// Empty: no headers, no conflicts.
     commit() noexcept = default;
     /// Takes over what holdall_session_commit() gave.
@@ -435,15 +442,13 @@ public:
     holdall_commit *release() noexcept { return handle_.release(); }
 
     /// What the commit did.
-    holdall::outcome outcome() const noexcept {
-        return static_cast<holdall::outcome>(holdall_commit_outcome(raw()));
-    }
+    holdall::outcome outcome() const noexcept { return static_cast<holdall::outcome>(holdall_commit_outcome(raw())); }
 
     /// How many headers belong in the response.
     std::size_t header_count() const noexcept { return holdall_commit_header_count(raw()); }
 
     /// One header, or nothing past the end. Lives as long as the commit.
-    std::optional<holdall::header> header(std::size_t index) const & noexcept {
+    std::optional<holdall::header> header(std::size_t index) const &noexcept {
         holdall_slice name, value;
         if (holdall_commit_header(raw(), index, &name, &value) != HOLDALL_OK) return std::nullopt;
         return holdall::header{detail::view(name), detail::view(value)};
@@ -453,8 +458,7 @@ public:
     /// All headers. They live as long as the commit, which is why it needs a name: not session.commit().headers().
     std::vector<holdall::header> headers() const & {
         std::vector<holdall::header> all;
-        for (std::size_t i = 0; i < header_count(); i++)
-            all.push_back(*header(i));
+        for (std::size_t i = 0; i < header_count(); i++) all.push_back(*header(i));
         return all;
     }
     std::vector<holdall::header> headers() const && = delete;
@@ -463,7 +467,7 @@ public:
     std::size_t conflict_count() const noexcept { return holdall_commit_conflict_count(raw()); }
 
     /// One conflict, or nothing past the end. Lives as long as the commit.
-    std::optional<holdall::conflict> conflict(std::size_t index) const & noexcept {
+    std::optional<holdall::conflict> conflict(std::size_t index) const &noexcept {
         holdall_slice key;
         std::int32_t reason;
         if (holdall_commit_conflict(raw(), index, &key, &reason) != HOLDALL_OK) return std::nullopt;
@@ -474,21 +478,22 @@ public:
     /// All conflicts. They live as long as the commit.
     std::vector<holdall::conflict> conflicts() const & {
         std::vector<holdall::conflict> all;
-        for (std::size_t i = 0; i < conflict_count(); i++)
-            all.push_back(*conflict(i));
+        for (std::size_t i = 0; i < conflict_count(); i++) all.push_back(*conflict(i));
         return all;
     }
     std::vector<holdall::conflict> conflicts() const && = delete;
 
-private:
+  private:
     std::unique_ptr<holdall_commit, detail::freed_by<holdall_commit, holdall_commit_free>> handle_;
 };
 
-// --------------------------------------------------------------------------------------------------------------- session
+// ---------------------------------------------------------------------------------------------------------------
+// session
 
-/// One request's view of a visitor's data. What was not committed when it ends is dropped, an exclusive lock given back.
+/// One request's view of a visitor's data. What was not committed when it ends is dropped, an exclusive lock given
+/// back.
 class session {
-public:
+  public:
     /// Empty.
     session() noexcept = default;
     /// Takes over what holdall_manager_open() gave.
@@ -786,8 +791,8 @@ public:
 
     // The end.
 
-    /// Ends the request: ages flash, writes what changed in one atomic step, and says what the response should carry. A commit
-    /// that failed may be repeated.
+    /// Ends the request: ages flash, writes what changed in one atomic step, and says what the response should carry. A
+    /// commit that failed may be repeated.
     holdall::commit commit(const commit_options &options, on_error failed HOLDALL_OR_THROW) {
         holdall_commit *made = nullptr;
         failed(holdall_session_commit(raw(), options.raw(), &made));
@@ -796,15 +801,16 @@ public:
     /// As the policy says.
     holdall::commit commit(on_error failed HOLDALL_OR_THROW) { return commit(commit_options(), failed); }
 
-private:
+  private:
     std::unique_ptr<holdall_session, detail::freed_by<holdall_session, holdall_session_free>> handle_;
 };
 
-// --------------------------------------------------------------------------------------------------------------- manager
+// ---------------------------------------------------------------------------------------------------------------
+// manager
 
 /// A configuration and its drivers. Any thread may use it. May end before its sessions.
 class manager {
-public:
+  public:
     /// Empty.
     manager() noexcept = default;
     /// From a JSON document or a URL, such as "memory:". Empty where it failed.
@@ -857,9 +863,10 @@ public:
         return open_keyed(key, open_options(), failed);
     }
 
-    /// Has events told to `listener(const holdall::event &)`, from whichever thread caused them. Once a manager. It is not
-    /// copied: it must outlive the manager and all its sessions. Throwing in it ends the program.
-    template <class Listener> void on_event(Listener &listener, on_error failed HOLDALL_OR_THROW) const {
+    /// Has events told to `listener(const holdall::event &)`, from whichever thread caused them. Once a manager. It is
+    /// not copied: it must outlive the manager and all its sessions. Throwing in it ends the program.
+    template <class Listener>
+    void on_event(Listener &listener, on_error failed HOLDALL_OR_THROW) const {
         static_assert(std::is_object_v<Listener>, "a listener is an object, such as a lambda with a name");
         const holdall_listener tell = [](const holdall_event *told, void *user) noexcept {
             (*static_cast<Listener *>(user))(event{static_cast<event_kind>(told->kind), detail::view(told->session)});
@@ -896,9 +903,10 @@ public:
         return answer;
     }
 
-    /// Shows every record that lives to `visitor(const holdall::record &)`, until it answers false. What it throws comes out
-    /// here.
-    template <class Visitor> void iterate(Visitor &&visitor, on_error failed HOLDALL_OR_THROW) const {
+    /// Shows every record that lives to `visitor(const holdall::record &)`, until it answers false. What it throws
+    /// comes out here.
+    template <class Visitor>
+    void iterate(Visitor &&visitor, on_error failed HOLDALL_OR_THROW) const {
         visited(visitor, [&](auto show, void *user) { failed(holdall_manager_iterate(raw(), show, user)); });
     }
 
@@ -913,8 +921,9 @@ public:
         return failed(holdall_manager_destroy(raw(), locator.data(), locator.size())) == HOLDALL_OK;
     }
 
-private:
-    template <class Visitor, class Iterate> static void visited(Visitor &visitor, Iterate iterate) {
+  private:
+    template <class Visitor, class Iterate>
+    static void visited(Visitor &visitor, Iterate iterate) {
 #if HOLDALL_EXCEPTIONS
         // An exception must not pass through the library's frames: it waits here until they are gone.
         struct visit {
@@ -934,7 +943,8 @@ private:
         if (visiting.thrown) std::rethrow_exception(visiting.thrown);
 #else
         const holdall_visitor show = [](const holdall_record *shown, void *user) noexcept -> bool {
-            return (*static_cast<Visitor *>(user))(record{detail::view(shown->locator), shown->expiry_ms, shown->bytes});
+            return (*static_cast<Visitor *>(user))(
+                record{detail::view(shown->locator), shown->expiry_ms, shown->bytes});
         };
         iterate(show, const_cast<void *>(static_cast<const void *>(std::addressof(visitor))));
 #endif
@@ -950,8 +960,8 @@ private:
     std::unique_ptr<holdall_manager, detail::freed_by<holdall_manager, holdall_manager_free>> handle_;
 };
 
-} // namespace holdall
+}  // namespace holdall
 
 #undef HOLDALL_OR_THROW
 
-#endif // HOLDALL_HPP
+#endif  // HOLDALL_HPP

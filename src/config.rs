@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::flash::FlashPolicy;
 use crate::headers::{Cookie, MAX_SET_COOKIE_BYTES};
 use crate::id;
+use crate::json;
 use crate::record;
 use crate::time::Timeouts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -178,10 +179,11 @@ impl Config {
     }
 
     fn from_json(text: &str) -> Result<Config> {
+        // A field written twice is refused everywhere, also where a map would silently take the last.
+        json::checked("config", text, usize::MAX).map_err(|error| Error::config(".", error.message()))?;
         let mut reader = serde_json::Deserializer::from_str(text);
         let config = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| Error::config(&error.path().to_string(), error.into_inner()))?;
-        reader.end().map_err(|error| Error::config(".", error))?;
         Ok(config)
     }
 
@@ -366,6 +368,7 @@ mod tests {
             (r#"{"drivers":{"A b":{"type":"memory"}}}"#, "drivers"),
             (r#"{}"#, "drivers"),
             (r#"{"drivers":{"m":{"type":"memory"}}} x"#, "."),
+            (r#"{"drivers":{"m":{"type":"memory"},"m":{"type":"memory"}}}"#, "same name twice"),
         ] {
             assert!(refused(text).contains(field), "{text}: {}", refused(text));
         }

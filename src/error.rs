@@ -135,6 +135,12 @@ impl Error {
         self
     }
 
+    /// The same error in better words.
+    pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Error {
+        self.0.message = message.into();
+        self
+    }
+
     /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

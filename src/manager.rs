@@ -314,8 +314,16 @@ impl Manager {
     /// # Errors
     /// `unavailable`.
     pub fn destroy(&self, locator: &Locator) -> Result<bool> {
+        self.destroy_at(locator, time::now_ms())
+    }
+
+    /// [`destroy`](Manager::destroy) at a time of your own, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub fn destroy_at(&self, locator: &Locator, now_ms: u64) -> Result<bool> {
         let mut events = Events::default();
-        let destroyed = self.named().driver.delete(locator, time::now_ms(), &mut events);
+        let destroyed = self.named().driver.delete(locator, now_ms, &mut events);
         self.deliver(&mut events);
         destroyed
     }
@@ -377,7 +385,10 @@ fn open_driver(config: &Config, name: &str) -> Result<Arc<dyn Driver>> {
     };
     config.drivers[name].open(&limits).map_err(|error| match error.message().strip_prefix("config field `") {
         // Said by the driver, which does not know its name in the configuration.
-        Some(rest) => Error::new(error.kind(), format!("config field `drivers.{name}.{rest}")).with_source(error),
+        Some(rest) => {
+            let message = format!("config field `drivers.{name}.{rest}");
+            error.with_message(message)
+        }
         None => error,
     })
 }

@@ -42,7 +42,7 @@ pub(crate) enum Persistence {
 pub(crate) struct Head {
     /// Grows by one with every commit. A flash entry is stamped with it.
     pub(crate) revision: u64,
-    /// The random id of the last commit: a commit that is repeated finds itself here.
+    /// The id of the last commit, which no other has: a commit that is repeated finds itself here.
     pub(crate) commit: [u8; 16],
     pub(crate) created_ms: u64,
     /// The session's own timeouts; 0 is "as configured".

@@ -49,8 +49,10 @@ pub struct Session {
     now: BTreeMap<Box<str>, String>,
     /// Flash given to the caller under `on_read`. Apart from the operations, because reading borrows them.
     taken: RefCell<BTreeSet<Box<str>>>,
-    /// The id of a session that has no record yet.
+    /// The id and the CSRF secret of a session that has no record yet, drawn once: a repeated commit must not make another
+    /// secret than the one that a page may carry.
     fresh: OnceCell<SessionId>,
+    fresh_csrf: OnceCell<CsrfSecret>,
     /// The id of the commit under way. Kept until it succeeds, so that a repeated one finds itself.
     commit_id: Option<[u8; 16]>,
     stage: Stage,
@@ -208,6 +210,7 @@ impl Session {
             now: BTreeMap::new(),
             taken: RefCell::default(),
             fresh: OnceCell::new(),
+            fresh_csrf: OnceCell::new(),
             commit_id: None,
             stage: Stage::Open,
             events: RefCell::default(),
@@ -494,11 +497,16 @@ impl Session {
     pub fn old(&self, field: &str) -> Result<Option<&str>> {
         let loaded = self.flash_loaded(OLD_INPUT)?;
         let form = match self.operations.flash.get(OLD_INPUT) {
-            Some(change) => change.seen(loaded),
-            None => loaded,
+            Some(FlashChange::New(form)) => form,
+            Some(FlashChange::Delete) => return Ok(None),
+            Some(FlashChange::Keep | FlashChange::Take) | None => match loaded {
+                Some(form) => {
+                    self.given(OLD_INPUT);
+                    form
+                }
+                None => return Ok(None),
+            },
         };
-        let Some(form) = form else { return Ok(None) };
-        self.given(OLD_INPUT);
         let fields: BTreeMap<Cow<'_, str>, &RawValue> = typed_borrowed(OLD_INPUT, form)?;
         Ok(fields.get(field).map(|value| value.get()))
     }
@@ -556,6 +564,9 @@ impl Session {
     }
 
     fn take_flash(&mut self, key: &str) {
+        if matches!(self.operations.flash.get(key), Some(FlashChange::Delete)) {
+            return;
+        }
         match self.flash_loaded(key) {
             Ok(Some(_)) => self.operations.flash.insert(key.into(), FlashChange::Take),
             _ => self.operations.flash.remove(key),
@@ -1248,8 +1259,7 @@ impl Session {
     /// Makes the record of a visitor who has none.
     fn create(&mut self, now_ms: u64) -> Result<Done> {
         let commit = self.commit_id()?;
-        // Drawn once: a repeated commit must not make another secret than the one a page may carry.
-        let csrf = *self.operations.csrf.get_or_insert(random_bytes()?);
+        let csrf = *self.fresh_csrf.get_or_try_init(random_bytes)?;
         for _ in 0..COMMIT_AGAIN {
             let id = *self.fresh.get_or_try_init(SessionId::generate)?;
             let locator = id.locator();
@@ -1288,7 +1298,7 @@ impl Session {
     /// Makes the record of an application key, or writes to the one another request has made meanwhile.
     fn create_keyed(&mut self, locator: Locator, now_ms: u64) -> Result<Done> {
         let commit = self.commit_id()?;
-        let csrf = *self.operations.csrf.get_or_insert(random_bytes()?);
+        let csrf = *self.fresh_csrf.get_or_try_init(random_bytes)?;
         let driver = self.manager.named().driver.clone();
         for _ in 0..COMMIT_AGAIN {
             let (mut bytes, mut conflicts) = (Vec::new(), Vec::new());
@@ -1308,8 +1318,17 @@ impl Session {
                 &mut |stored, new| self.edit(&replay, stored, new, &mut conflicts, Otherwise::Touch, &mut edited),
                 events,
             )?;
-            if updated == Updated::Done {
-                return Ok(Done { conflicts, ..Done::plain(Outcome::Saved) });
+            match (updated, edited) {
+                (Updated::Done, Edited::Expired) => {
+                    driver.delete(&locator, now_ms, events)?;
+                }
+                (Updated::Done, _) => {
+                    if !conflicts.is_empty() {
+                        events.note(EventKind::Conflict, &locator);
+                    }
+                    return Ok(Done { conflicts, ..Done::plain(Outcome::Saved) });
+                }
+                _ => {}
             }
         }
         Err(Error::unavailable("a keyed session came and went while it was written", true))

@@ -100,8 +100,10 @@ fn the_arrows_are_those_that_docs_architecture_shows() {
         .collect();
     let found = arrows();
     let print = |arrows: &BTreeMap<String, BTreeSet<String>>| {
-        let lines: Vec<String> =
-            arrows.iter().map(|(from, to)| format!("{from} -> {}", to.iter().cloned().collect::<Vec<_>>().join(" "))).collect();
+        let lines: Vec<String> = arrows
+            .iter()
+            .map(|(from, to)| format!("{from} -> {}", to.iter().cloned().collect::<Vec<_>>().join(" ")))
+            .collect();
         lines.join("\n")
     };
     assert!(shown == found, "docs/architecture.md shows\n{}\n\nsrc/ has\n{}", print(&shown), print(&found));

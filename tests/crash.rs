@@ -15,6 +15,17 @@ fn worker_path() -> std::path::PathBuf {
 }
 
 #[test]
+fn a_commit_that_finds_no_room_says_so_and_leaves_the_state_before_it() {
+    let place = Place::new("file");
+    let token = stored(&place.manager, &[("n", "0"), ("text", "\"\"")]);
+
+    let worker = Command::new(worker_path()).args([&place.config, &token, "full"]).output().unwrap();
+
+    assert!(worker.status.success(), "{}", String::from_utf8_lossy(&worker.stderr));
+    assert_eq!(value(&place.manager, &token, "n").as_deref(), Some("2"));
+}
+
+#[test]
 fn after_two_hundred_kills_every_acknowledged_commit_is_there() {
     let place = Place::new("file");
     let mut dice = Dice(7);

@@ -41,10 +41,7 @@ fn the_golden_directory_is_there_and_reads() {
 
     let mut session = manager.open_token_with(token.as_bytes(), options).unwrap();
 
-    assert_eq!(
-        session.all().unwrap(),
-        r#"{"a":1,"list":[1, 2],"notice":"saved","text":"h\u00e9","user":{"id":7}}"#
-    );
+    assert_eq!(session.all().unwrap(), r#"{"a":1,"list":[1, 2],"notice":"saved","text":"h\u00e9","user":{"id":7}}"#);
     assert_eq!(session.previous_url().unwrap().as_deref(), Some("/cart"));
     let csrf = fs::read_to_string(golden().join("csrf")).unwrap();
     assert!(session.csrf_matches(csrf.trim()).unwrap());
@@ -55,7 +52,8 @@ fn the_golden_directory_is_there_and_reads() {
 #[test]
 fn its_timeouts_hold() {
     let (_directory, manager, token) = copy();
-    let alive = |now_ms| !manager.open_token_with(token.as_bytes(), OpenOptions::new().at(now_ms)).unwrap().is_new().unwrap();
+    let alive =
+        |now_ms| !manager.open_token_with(token.as_bytes(), OpenOptions::new().at(now_ms)).unwrap().is_new().unwrap();
     assert!(alive(NOW_MS + 1_799_999));
     assert!(!alive(NOW_MS + 1_800_000));
 }
@@ -63,7 +61,11 @@ fn its_timeouts_hold() {
 #[test]
 fn its_bytes_are_those_that_docs_format_draws() {
     let entries = fs::read_dir(golden().join("sessions")).unwrap().map(|entry| entry.unwrap().path());
-    let file = entries.filter(|path| path.file_name().unwrap().len() == 64).map(|path| fs::read(path).unwrap()).next().unwrap();
+    let file = entries
+        .filter(|path| path.file_name().unwrap().len() == 64)
+        .map(|path| fs::read(path).unwrap())
+        .next()
+        .unwrap();
     assert_eq!(file.len(), 2048);
     // Two commits: the first at 0, the second, which counts, at the class.
     for (offset, sequence) in [(0, 1u64), (1024, 2)] {

@@ -251,9 +251,14 @@ impl Store {
     fn scan<'f>(&self, fd: BorrowedFd<'f>, size: u64, locator: &Locator) -> Result<(Reader<'f>, Scan)> {
         let mut reader = Reader::new(fd, size)?;
         let scan = Scan::read(&mut reader, size, locator, self.max_record_bytes)?;
+        Ok((reader, scan))
+    }
+
+    /// Refuses to read what was stored under a higher limit. To destroy or to expire it stays possible.
+    fn within_limit(&self, scan: &Scan) -> Result<()> {
         match scan.too_large {
             Some(size) => Err(Error::too_large("a stored session in bytes", self.max_record_bytes, size)),
-            None => Ok((reader, scan)),
+            None => Ok(()),
         }
     }
 
@@ -319,6 +324,7 @@ impl Store {
             (None, _) => {
                 if ours()? {
                     self.directory.quarantine(locator)?;
+                    self.records.fetch_sub(1, Ordering::Relaxed);
                     events.note(EventKind::Quarantined, locator);
                 }
                 Found::Gone
@@ -423,7 +429,10 @@ impl Store {
             match scan.own {
                 Some(own) if !scan.doubtful => {
                     return match own.kind {
-                        Kind::Record if own.expiry_ms > now_ms => reader.into_loaded(&own).map(Some),
+                        Kind::Record if own.expiry_ms > now_ms => {
+                            self.within_limit(&scan)?;
+                            reader.into_loaded(&own).map(Some)
+                        }
                         Kind::Record => self.expire(locator, now_ms, events).map(|()| None),
                         Kind::Tombstone | Kind::Marker => Ok(None),
                     };
@@ -437,20 +446,31 @@ impl Store {
 
     /// A reader that cannot make sense of a file looks again with the lock in hand, and mends what it finds.
     fn load_locked(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
-        let Some((file, stat)) = self.open_locked(locator, self.lock_timeout_ms)? else {
-            return Ok(None);
-        };
-        let (found, scan) = self.examine(file.with(stat), locator, now_ms, events)?;
+        match self.open_locked(locator, self.lock_timeout_ms)? {
+            Some((file, stat)) => self.load_and_mend(file.with(stat), locator, now_ms, events),
+            None => Ok(None),
+        }
+    }
+
+    fn load_and_mend(
+        &self,
+        file: Opened<'_>,
+        locator: &Locator,
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<Option<Loaded>> {
+        let (found, scan) = self.examine(file, locator, now_ms, events)?;
         let Found::Record(own, reader) = found else {
             return Ok(None);
         };
+        self.within_limit(&scan)?;
         let loaded = reader.into_loaded(&own)?;
         if scan.doubtful {
             // Written once more over the damage, so that this is told once and not at every load.
             let mut slot = vec![0; HEADER_BYTES];
             slot.extend_from_slice(loaded.bytes());
             let place = scan.place(&own, loaded.bytes().len());
-            self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms))?;
+            self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms))?;
         }
         Ok(Some(loaded))
     }
@@ -479,6 +499,7 @@ impl Store {
             Found::Gone => return Ok(Updated::Gone),
             Found::Moved => return Ok(Updated::Moved),
         };
+        self.within_limit(&scan)?;
         let stored = reader.into_loaded(&own)?;
         let mut slot = Vec::with_capacity(HEADER_BYTES + stored.bytes().len() + 256);
         slot.resize(HEADER_BYTES, 0);
@@ -503,6 +524,7 @@ impl Store {
         if let Err(error) = moved {
             // The slot for the new id, if it is there, is bound to a name that is not this file's: it never counts.
             let _ = self.directory.unlink(to.to_hex().as_str());
+            self.records.fetch_sub(1, Ordering::Relaxed);
             return Err(error);
         }
         self.sync_directory()?;
@@ -634,7 +656,12 @@ impl Store {
         };
         if cursor.is_none() {
             self.directory.prune_quarantine()?;
-            *cursor = Some(Sweeping { entries: self.directory.entries()?, seen: 0 });
+            // A round that is to count begins at the start: one that begins elsewhere may see an entry twice.
+            let entries = match self.max_records {
+                Some(_) => self.directory.entries_from_start()?,
+                None => self.directory.entries()?,
+            };
+            *cursor = Some(Sweeping { entries, seen: 0 });
         }
         while swept.looked_at < limit {
             let Some(sweeping) = cursor.as_mut() else { break };
@@ -756,8 +783,18 @@ impl Driver for File {
         let mut entries = self.0.directory.entries_from_start()?;
         while let Some(entry) = entries.next()? {
             let Name::Session(locator) = entry.name else { continue };
-            let Some(fd) = self.0.directory.open_session(&locator, OFlags::RDONLY)? else { continue };
-            let Some(stat) = self.0.directory.checked_stat(fd.as_fd())? else { continue };
+            let opened = match self.0.directory.open_session(&locator, OFlags::RDONLY) {
+                Ok(Some(fd)) => self.0.directory.checked_stat(fd.as_fd()).map(|stat| stat.map(|stat| (fd, stat))),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            };
+            let (fd, stat) = match opened {
+                Ok(Some(opened)) => opened,
+                Ok(None) => continue,
+                // What is not ours is no record, and must not hide the others.
+                Err(error) if !error.is_retryable() => continue,
+                Err(error) => return Err(error),
+            };
             let (_, scan) = self.0.scan(fd.as_fd(), size_of_file(&stat), &locator)?;
             let Some(own) = scan.own.filter(|own| own.kind == Kind::Record && own.expiry_ms > now_ms) else { continue };
             if !visit(RecordInfo { locator, expiry_ms: own.expiry_ms, bytes: own.length }) {
@@ -793,10 +830,7 @@ impl Held {
 impl Records for Held {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         let Some(stat) = self.stat()? else { return Ok(None) };
-        match self.store.examine(self.file.with(stat), locator, now_ms, events)? {
-            (Found::Record(own, reader), _) => reader.into_loaded(&own).map(Some),
-            (Found::Gone | Found::Moved, _) => Ok(None),
-        }
+        self.store.load_and_mend(self.file.with(stat), locator, now_ms, events)
     }
 
     fn update(

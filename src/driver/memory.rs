@@ -466,7 +466,7 @@ impl Shards {
         locator: &Locator,
         to: Option<&Locator>,
         now_ms: u64,
-        asker: Asker,
+        mut asker: Asker,
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
@@ -484,7 +484,11 @@ impl Shards {
                     Ok(free) => free,
                     Err(_) => {
                         drop(other.take());
+                        let began = Instant::now();
                         drop(shard.wait(shard.enter(), locator, asker)?);
+                        // Somebody else may be quicker: what was waited for counts.
+                        let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                        asker.timeout_ms = asker.timeout_ms.saturating_sub(waited);
                         continue;
                     }
                 },
@@ -554,15 +558,16 @@ impl Shards {
         }
     }
 
-    fn delete(&self, locator: &Locator, asker: Asker, events: &mut Events) -> Result<bool> {
+    fn delete(&self, locator: &Locator, now_ms: u64, asker: Asker, events: &mut Events) -> Result<bool> {
         let shard = self.of(locator);
         let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
         match found {
             Some(at) if state.slots[at as usize].kind != Kind::Marker => {
+                let lived = state.slots[at as usize].expiry_ms > now_ms;
                 state.remove(at);
                 shard.unlocked.notify_all();
-                events.note(EventKind::Destroyed, locator);
-                Ok(true)
+                events.note(if lived { EventKind::Destroyed } else { EventKind::Expired }, locator);
+                Ok(lived)
             }
             _ => Ok(false),
         }
@@ -613,8 +618,8 @@ impl Records for Memory {
         self.shards.get()?.touch(locator, now_ms, expiry_ms, self.asker())
     }
 
-    fn delete(&self, locator: &Locator, _now_ms: u64, events: &mut Events) -> Result<bool> {
-        self.shards.get()?.delete(locator, self.asker(), events)
+    fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        self.shards.get()?.delete(locator, now_ms, self.asker(), events)
     }
 }
 
@@ -752,8 +757,8 @@ impl Records for Held {
         self.shards.get()?.touch(locator, now_ms, expiry_ms, self.asker())
     }
 
-    fn delete(&self, locator: &Locator, _now_ms: u64, events: &mut Events) -> Result<bool> {
-        self.shards.get()?.delete(locator, self.asker(), events)
+    fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        self.shards.get()?.delete(locator, now_ms, self.asker(), events)
     }
 }
 

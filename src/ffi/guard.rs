@@ -19,9 +19,12 @@ pub(super) fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
         Ok(status) => status,
         Err(error) => {
             let flags = u32::from(error.is_retryable()) | u32::from(error.may_have_written()) << 1;
-            LAST_ERROR.with_borrow_mut(|last| {
-                last.message = error.to_string();
-                last.flags = flags;
+            // In a thread that is ending, after its locals are gone, there is nobody left to read the message.
+            let _ = LAST_ERROR.try_with(|last| {
+                if let Ok(mut last) = last.try_borrow_mut() {
+                    last.message = error.to_string();
+                    last.flags = flags;
+                }
             });
             error.kind().code()
         }

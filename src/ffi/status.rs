@@ -178,13 +178,13 @@ pub extern "C" fn holdall_event_name(kind: i32) -> *const c_char {
 /// id or a value. Empty where none has failed yet. The view lives until this thread's next call that fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn holdall_last_error_message() -> holdall_slice {
-    LAST_ERROR.with_borrow(|last| holdall_slice::of(last.message.as_bytes()))
+    LAST_ERROR.try_with(|last| holdall_slice::of(last.borrow().message.as_bytes())).unwrap_or(holdall_slice::of(b""))
 }
 
 /// HOLDALL_RETRYABLE and HOLDALL_MAY_HAVE_WRITTEN of the last failed call of this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn holdall_last_error_flags() -> u32 {
-    LAST_ERROR.with_borrow(|last| last.flags)
+    LAST_ERROR.try_with(|last| last.borrow().flags).unwrap_or(0)
 }
 
 #[cfg(test)]

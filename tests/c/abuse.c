@@ -67,6 +67,7 @@ CALL(manager_config, a->manager, a->out)
 CALL(manager_sweep, a->manager, (size_t)a->number, a->out)
 CALL(manager_sweep_at, a->manager, (size_t)a->number, 1, a->out)
 CALL(manager_iterate, a->manager, a->visitor, NULL)
+CALL(manager_iterate_at, a->manager, 1, a->visitor, NULL)
 CALL(manager_destroy, a->manager, T(a))
 CALL(session_get_json, a->session, T(a), a->out)
 CALL(session_get_string, a->session, T(a), a->out)
@@ -138,6 +139,7 @@ static const call calls[] = {
     ROW(manager_sweep, MANAGER, OUT(holdall_swept), 0, 0),
     ROW(manager_sweep_at, MANAGER, OUT(holdall_swept), 0, 0),
     ROW(manager_iterate, MANAGER | VISITOR, NO_OUT, 0, 0),
+    ROW(manager_iterate_at, MANAGER | VISITOR, NO_OUT, 0, 0),
     ROW(manager_destroy, MANAGER | TEXT, NO_OUT, "0000000000000000000000000000000000000000000000000000000000000000", 0),
     ROW(session_get_json, SESSION | TEXT, OUT(holdall_slice), "n", 0),
     ROW(session_get_string, SESSION | TEXT, BUF, "s", 0),
@@ -926,7 +928,7 @@ static void random_calls(int thread, unsigned turns) {
         if (row->run == c_manager_sweep || row->run == c_manager_sweep_at || row->run == c_manager_iterate) with->number &= 63;
         with->out = below(&die, 20) ? (void *)&its.out : below(&die, 2) ? NULL : its.out.bytes + 1;
         with->out2 = below(&die, 20) ? (void *)&its.out2 : NULL;
-        if (row->run == c_manager_iterate && below(&die, 20)) continue;
+        if (row->takes & VISITOR && below(&die, 20)) continue;
         poison(&its);
 
         int32_t status = row->run(with);

@@ -422,6 +422,10 @@ static void records_can_be_seen_and_destroyed_by_their_locators(void) {
     visit all = {0}, one = {.stop_after = 1}, last = {.destroy = 1};
     OK(holdall_manager_iterate(manager, visit_one, &all));
     CHECK(all.seen == 3);
+    OK(holdall_manager_iterate_at(manager, 1, visit_one, &all));
+    CHECK(all.seen == 6);
+    OK(holdall_manager_iterate_at(manager, UINT64_MAX, visit_one, &all));
+    CHECK(all.seen == 6);
     OK(holdall_manager_iterate(manager, visit_one, &one));
     CHECK(one.seen == 1);
     for (int i = 0; i < 3; i++) CHECK(memcmp(one.locator, its[i].text, 43) != 0);

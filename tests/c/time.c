@@ -348,6 +348,23 @@ static void a_sweep_does_the_same_after_the_clock_was_ahead_for_a_while(void) {
     holdall_manager_free(its);
 }
 
+static bool count_one(const holdall_record *record, void *user) {
+    CHECK(record->expiry_ms == START + IDLE);
+    ++*(int *)user;
+    return true;
+}
+
+static void iterate_shows_what_lives_at_the_time_it_is_given(void) {
+    holdall_manager *its = unswept_manager("iterate");
+    for (uint64_t at = IDLE - 1; at <= IDLE; at++) {
+        int seen = 0;
+        stored_at(its, START);
+        OK(holdall_manager_iterate_at(its, START + at, count_one, &seen));
+        CHECK(seen == (at < IDLE ? 1 : 0));
+    }
+    holdall_manager_free(its);
+}
+
 static void a_keyed_session_expires_like_any_other(void) {
     holdall_open_options options = {.size = sizeof options, .flags = HOLDALL_AT, .now_ms = START};
     holdall_session *session = NULL;
@@ -418,6 +435,7 @@ static const check checks[] = {
     A(a_sweep_by_a_clock_far_ahead_does_the_same),
     A(a_sweep_by_a_clock_far_behind_does_the_same),
     KNOWN(a_sweep_does_the_same_after_the_clock_was_ahead_for_a_while),
+    A(iterate_shows_what_lives_at_the_time_it_is_given),
     A(a_keyed_session_expires_like_any_other),
     A(the_max_age_of_a_cookie_is_what_the_server_leaves_it),
 };

@@ -111,7 +111,8 @@ static holdall_slice *keys_at(const json_t *arguments, size_t index, size_t *cou
     return keys;
 }
 
-/* The operations that are one call on the session, by the form of the call. */
+/* The operations that are one call on the session, by the form of the call: what goes in and what comes out. VIEW_OF borrows
+   what a key names, TAKEN owns it; BUF is of a session that may be const, FRESH of one that may not. */
 typedef struct {
     const char *name;
     enum {
@@ -335,7 +336,9 @@ static json_t *last(const handle *handle, const char *operation) {
     if (strcmp(operation, "headers") == 0) {
         json_t *names = json_array(), *header;
         size_t index;
-        json_array_foreach(handle->headers, index, header) json_array_append(names, json_array_get(header, 0));
+        json_array_foreach(handle->headers, index, header) {
+            json_array_append(names, json_array_get(header, 0));
+        }
         return names;
     }
     return NULL;

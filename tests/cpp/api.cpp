@@ -1,8 +1,8 @@
 // The C++ interface, held to what include/holdall.hpp says.
 //
-// A program of named checks, each a sentence. It ends with 1 at the first that fails, naming file and line. The checks use the
-// status way, so that they also run under -fno-exceptions; what throws has checks of its own at the end. What the engine does
-// is the vectors' business: here is only what this header could get wrong.
+// A program of named checks, each a sentence. It ends with 1 at the first that fails, naming file and line. The checks
+// use the status way, so that they also run under -fno-exceptions; what throws has checks of its own at the end. What
+// the engine does is the vectors' business: here is only what this header could get wrong.
 
 #include <holdall.hpp>
 
@@ -21,7 +21,10 @@ namespace {
 #define EXPECT(...) ((__VA_ARGS__) ? void() : fail(__LINE__, #__VA_ARGS__))
 
 /// Passed as the last argument: the call has to succeed.
-#define OK succeeds{__LINE__, {}}
+#define OK           \
+    succeeds {       \
+        __LINE__, {} \
+    }
 struct succeeds {
     int line;
     holdall::status status;
@@ -32,7 +35,10 @@ struct succeeds {
 };
 
 /// Passed as the last argument: the call has to fail with this code, and say why.
-#define FAILS(code) fails{__LINE__, code, {}}
+#define FAILS(code)        \
+    fails {                \
+        __LINE__, code, {} \
+    }
 struct fails {
     int line;
     std::int32_t code;
@@ -57,9 +63,9 @@ struct registered {
 };
 #define JOIN(a, b) a##b
 #define NAMED(a, b) JOIN(a, b)
-#define CHECK(name)                                                                                                    \
-    void NAMED(check_, __LINE__)();                                                                                    \
-    const registered NAMED(registered_, __LINE__)(name, NAMED(check_, __LINE__));                                      \
+#define CHECK(name)                                                               \
+    void NAMED(check_, __LINE__)();                                               \
+    const registered NAMED(registered_, __LINE__)(name, NAMED(check_, __LINE__)); \
     void NAMED(check_, __LINE__)()
 
 constexpr std::uint64_t now = 1'900'000'000'000;
@@ -80,9 +86,11 @@ std::string stored(const holdall::manager &manager, std::string_view json) {
     return cookie(session.commit(OK));
 }
 
-// ------------------------------------------------------------------------------------------------------------- ownership
+// -------------------------------------------------------------------------------------------------------------
+// ownership
 
-template <class Class> constexpr bool moves_only() {
+template <class Class>
+constexpr bool moves_only() {
     return std::is_nothrow_move_constructible_v<Class> && std::is_nothrow_move_assignable_v<Class> &&
            !std::is_copy_constructible_v<Class> && !std::is_copy_assignable_v<Class> &&
            std::is_nothrow_default_constructible_v<Class>;
@@ -90,10 +98,12 @@ template <class Class> constexpr bool moves_only() {
 static_assert(moves_only<holdall::manager>() && moves_only<holdall::session>() && moves_only<holdall::commit>() &&
               moves_only<holdall::buffer>());
 
-template <class Session, class = void> struct lends_from_a_temporary : std::false_type {};
+template <class Session, class = void>
+struct lends_from_a_temporary : std::false_type {};
 template <class Session>
-struct lends_from_a_temporary<Session, std::void_t<decltype(std::declval<Session>().get_json(
-                                           "", std::declval<holdall::status &>()))>> : std::true_type {};
+struct lends_from_a_temporary<
+    Session, std::void_t<decltype(std::declval<Session>().get_json("", std::declval<holdall::status &>()))>>
+    : std::true_type {};
 static_assert(lends_from_a_temporary<holdall::session &>() && !lends_from_a_temporary<holdall::session>(),
               "a view of a session that ends with the statement must not compile");
 
@@ -183,7 +193,8 @@ CHECK("a buffer owns its bytes, and reads as text") {
     EXPECT(holdall_session_all(session.raw(), moved.out()) == HOLDALL_OK && moved.size() == 7);
 }
 
-// ------------------------------------------------------------------------------------------------------------------ data
+// ------------------------------------------------------------------------------------------------------------------
+// data
 
 CHECK("a value comes back as what it was set as") {
     holdall::manager manager = memory();
@@ -264,7 +275,8 @@ CHECK("counters and lists work as operations") {
     EXPECT(one.decrement("left", OK) == -1 && other.decrement("left", 2, OK) == -2);
     one.push_json("list", R"("a")", OK);
     other.push_json("list", R"("b")", OK);
-    EXPECT(one.commit(OK).outcome() == holdall::outcome::saved && other.commit(OK).outcome() == holdall::outcome::saved);
+    EXPECT(one.commit(OK).outcome() == holdall::outcome::saved &&
+           other.commit(OK).outcome() == holdall::outcome::saved);
 
     EXPECT(manager.open(sent, OK).all(OK).view() == R"({"key":12,"left":-3,"list":["a","b"]})");
 }
@@ -294,7 +306,8 @@ CHECK("flush clears all, reset the data or the flash alone") {
     EXPECT(cleared([](auto &session) { session.reset(true, OK); }) == R"({"data":1})");
 }
 
-// ----------------------------------------------------------------------------------------------------------------- flash
+// -----------------------------------------------------------------------------------------------------------------
+// flash
 
 CHECK("flash lives until the next commit that ages it") {
     holdall::manager manager = memory();
@@ -344,7 +357,8 @@ CHECK("a session may have a flash policy of its own") {
     EXPECT(!after_read(holdall::flash_policy::on_read) && after_read(holdall::flash_policy::on_commit_asked));
 }
 
-// -------------------------------------------------------------------------------------------------------------- identity
+// --------------------------------------------------------------------------------------------------------------
+// identity
 
 CHECK("regenerate changes the id and keeps the data, and the old id is a stranger") {
     holdall::manager manager = memory();
@@ -412,7 +426,8 @@ CHECK("the previous URL is kept") {
     EXPECT(session.previous_url(OK) == "/cart?page=2");
 }
 
-// ------------------------------------------------------------------------------------------------------------------ time
+// ------------------------------------------------------------------------------------------------------------------
+// time
 
 CHECK("a time of one's own is everybody's time") {
     holdall::manager manager = memory();
@@ -432,10 +447,12 @@ CHECK("a time of one's own is everybody's time") {
 
     opened.at(now + 59'000);
     EXPECT(!manager.open(sent, opened, OK).is_new(OK));
-    opened.at(now + 120'000); // Well past the end: a sweep may come a little late.
+    opened.at(now + 120'000);  // Well past the end: a sweep may come a little late.
     int seen = 0;
-    manager.iterate_at(now + 120'000, [&](const holdall::record &) { return ++seen, true; }, OK);
-    manager.iterate_at(now, [&](const holdall::record &) { return seen += 10, true; }, OK);
+    manager.iterate_at(
+        now + 120'000, [&](const holdall::record &) { return ++seen, true; }, OK);
+    manager.iterate_at(
+        now, [&](const holdall::record &) { return seen += 10, true; }, OK);
     EXPECT(seen == 10);
     EXPECT(manager.sweep_at(100000, now + 120'000, OK).removed == 1);
     EXPECT(manager.open(sent, opened, OK).is_new(OK));
@@ -449,7 +466,8 @@ CHECK("a sweep says what it did") {
     EXPECT(swept.removed == 0 && swept.finished);
 }
 
-// --------------------------------------------------------------------------------------------------------------- opening
+// ---------------------------------------------------------------------------------------------------------------
+// opening
 
 CHECK("an exclusive session makes others wait, and they may try again") {
     holdall::manager manager = memory();
@@ -474,8 +492,11 @@ CHECK("a read-only session does not write") {
 
 CHECK("a session opens by cookie header, by token and by key") {
     const std::string secret(43, 'A');
-    holdall::manager manager(R"({"drivers": {"main": {"type": "memory"}, "other": {"type": "memory"}}, "default": "main",
-        "cookie": {"secure": "auto"}, "keyed_secret": ")" + secret + "\"}", OK);
+    holdall::manager manager(
+        R"({"drivers": {"main": {"type": "memory"}, "other": {"type": "memory"}}, "default": "main",
+        "cookie": {"secure": "auto"}, "keyed_secret": ")" +
+            secret + "\"}",
+        OK);
     const std::string sent = stored(manager, "1");
     EXPECT(sent.substr(0, 4) == "sid=");
     EXPECT(manager.open("a=b; " + sent, OK).get_int("key", OK) == 1);
@@ -513,7 +534,8 @@ CHECK("a configuration that is wrong makes no manager, and names the field") {
     EXPECT(status.message().find("idle_timeout_s") != std::string::npos);
 }
 
-// ------------------------------------------------------------------------------------------------- commit, events, tools
+// ------------------------------------------------------------------------------------------------- commit, events,
+// tools
 
 CHECK("a commit lists the operations that met a change by another request") {
     holdall::manager manager = memory();
@@ -581,11 +603,13 @@ CHECK("the library is the one this header is for") {
     EXPECT(std::string_view(holdall::name(holdall::event_kind::rolled_back)) == "rolled_back");
 }
 
-// ------------------------------------------------------------------------------------------------------------- exceptions
+// -------------------------------------------------------------------------------------------------------------
+// exceptions
 
 #if HOLDALL_EXCEPTIONS
 
-template <class Call> holdall::error thrown_by(int line, Call call) {
+template <class Call>
+holdall::error thrown_by(int line, Call call) {
     try {
         call();
     } catch (const holdall::error &error) {
@@ -595,7 +619,8 @@ template <class Call> holdall::error thrown_by(int line, Call call) {
 }
 #define THROWN_BY(...) thrown_by(__LINE__, [&] { __VA_ARGS__; })
 
-static_assert(std::is_nothrow_copy_constructible_v<holdall::error>, "an exception that throws while it is thrown ends it all");
+static_assert(std::is_nothrow_copy_constructible_v<holdall::error>,
+              "an exception that throws while it is thrown ends it all");
 
 CHECK("without a status a failure is thrown, with what it has to say") {
     holdall::error error = THROWN_BY(holdall::manager("memory"));
@@ -675,7 +700,7 @@ CHECK("what a visitor throws comes out of iterate, and the visit ends there") {
 
 #endif
 
-} // namespace
+}  // namespace
 
 int main() {
     for (const check &check : checks()) {

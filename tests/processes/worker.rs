@@ -3,6 +3,9 @@
 //! `worker CONFIG TOKEN increment N` adds 1 to `n`, N times, one commit each.
 //! `worker CONFIG TOKEN storm` commits for ever: `n` grows by 1, `text` becomes a string whose length follows from `n`, and
 //! after each commit that was acknowledged `n` is printed.
+//! `worker CONFIG TOKEN full` finds its files limited to 2 KiB, as a full disk would: a commit that grows must fail, one that
+//! does not must work, and the failed one must work when there is room again.
+#![allow(clippy::expect_used, reason = "a process that cannot go on ends")]
 
 use holdall::Manager;
 use std::io::Write as _;
@@ -32,8 +35,34 @@ fn main() {
                 output.flush().expect("the parent listens");
             }
         }
+        "full" => full(&manager, token),
         other => panic!("no such job: {other}"),
     }
+}
+
+fn full(manager: &Manager, token: &str) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // SAFETY: ignoring a signal installs no handler. The write then fails with EFBIG, instead of ending the process.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let before = getrlimit(Resource::Fsize);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(2048), ..before.clone() }).expect("a lower limit");
+
+    let mut growing = manager.open_token(token).expect("open");
+    growing.set("text", &text_for(2)).expect("set");
+    growing.increment("n", 1).expect("increment");
+    let error = growing.commit().expect_err("there is no room");
+    assert_eq!(error.kind().name(), "unavailable");
+    assert!(error.is_retryable() && !error.may_have_written());
+
+    let mut small = manager.open_token(token).expect("open");
+    assert_eq!(small.get::<i64>("n").expect("readable"), Some(0));
+    small.increment("n", 1).expect("increment");
+    assert_eq!(small.commit().expect("there is room for this").outcome().name(), "saved");
+
+    setrlimit(Resource::Fsize, before).expect("the old limit");
+    assert_eq!(growing.commit().expect("there is room again").outcome().name(), "saved");
+    let session = manager.open_token(token).expect("open");
+    assert_eq!(session.get::<i64>("n").expect("readable"), Some(2));
 }
 
 /// Up to 6000 bytes, so that a file grows and shrinks.

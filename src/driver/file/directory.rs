@@ -35,6 +35,8 @@ struct Layout {
 pub(super) struct Directory {
     fd: OwnedFd,
     uid: u32,
+    /// Whether a file can be made without a name and given one later: that goes through /proc.
+    unnamed: bool,
 }
 
 /// An entry of the directory.
@@ -84,7 +86,8 @@ impl Directory {
                  set allow_network_file_system to true to use it all the same"
             )));
         }
-        let directory = Directory { fd, uid };
+        let unnamed = cfg!(target_os = "linux") && statat(CWD, "/proc/self/fd", AtFlags::empty()).is_ok();
+        let directory = Directory { fd, uid, unnamed };
         directory.agree(path, durability)?;
         Ok(directory)
     }
@@ -203,15 +206,17 @@ impl Directory {
         let failed = |errno| io_error("creating a session file", errno);
         let private = |fd: &OwnedFd| fchmod(fd, PRIVATE);
         #[cfg(target_os = "linux")]
-        match retry_on_intr(|| openat(&self.fd, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, PRIVATE)) {
-            Ok(fd) => {
-                // The process's umask may have taken bits away.
-                private(&fd).map_err(failed)?;
-                return Ok(NewFile { fd, temporary: None });
+        if self.unnamed {
+            match retry_on_intr(|| openat(&self.fd, ".", OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, PRIVATE)) {
+                Ok(fd) => {
+                    // The process's umask may have taken bits away.
+                    private(&fd).map_err(failed)?;
+                    return Ok(NewFile { fd, temporary: None });
+                }
+                // What file systems without O_TMPFILE answer.
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
+                Err(errno) => return Err(failed(errno)),
             }
-            // What file systems without O_TMPFILE answer.
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => {}
-            Err(errno) => return Err(failed(errno)),
         }
         let name = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(random_bytes()?));
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -127,7 +127,7 @@ pub(super) struct Scan {
     pub(super) foreign: Option<Slot>,
     /// Something newer than `own` may have been here: a slot being written now, torn, or damaged.
     pub(super) doubtful: bool,
-    /// The newest slot holds a record of this size, which is over the limit.
+    /// `own` holds a record of this size, over the limit: it is not read, and was not checked.
     pub(super) too_large: Option<usize>,
     highest_sequence: u64,
 }
@@ -197,8 +197,14 @@ impl Scan {
         let mut scan = Scan { size, own: None, foreign: None, doubtful: false, too_large: None, highest_sequence };
         for slot in found {
             if slot.length > max_record_bytes {
-                scan.too_large = Some(slot.length);
-                break;
+                // Its header is whole. That is enough to destroy it or to see it expire; only to read it is refused.
+                if slot.locator == *locator {
+                    scan.own = Some(slot);
+                    scan.too_large = Some(slot.length);
+                    break;
+                }
+                scan.foreign = scan.foreign.or(Some(slot));
+                continue;
             }
             let body = source.bytes(slot.offset + HEADER_BYTES as u64, slot.length)?;
             if body.len() != slot.length || xxh3_64(body) != slot.body_checksum {
