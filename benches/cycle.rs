@@ -22,6 +22,9 @@ fn main() {
         let Ok(directory) = tempfile::tempdir_in(base) else { continue };
         let url = format!("file://{}/sessions", directory.path().display());
         row(name, &mut engine(&url, 1), &mut file_floor(directory.path()));
+        let path = directory.path().join("durable").display().to_string();
+        let config = format!(r#"{{"drivers":{{"file":{{"type":"file","path":{path:?},"durability":"commit"}}}}}}"#);
+        row(&format!("{name}, durability commit"), &mut engine(&config, 1), &mut file_floor(directory.path()));
     }
 }
 
@@ -54,10 +57,10 @@ fn row(name: &str, engine: &mut Cycle, floor: &mut Cycle) {
 fn microseconds(cycle: &mut Cycle) -> f64 {
     let (start, mut count) = (Instant::now(), 0u64);
     while start.elapsed() < ROUND {
-        for _ in 0..64 {
+        for _ in 0..8 {
             cycle();
         }
-        count += 64;
+        count += 8;
     }
     start.elapsed().as_secs_f64() * 1e6 / count as f64
 }

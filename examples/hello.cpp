@@ -7,7 +7,7 @@
 
 int main() {
     holdall::manager manager("file:///tmp/holdall-hello");
-    holdall::session session = manager.open(""); // The request's Cookie header; there is none here.
+    holdall::session session = manager.open("");  // The request's Cookie header; there is none here.
     std::int64_t visits = session.increment("visits");
     holdall::commit commit = session.commit();
 

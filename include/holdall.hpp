@@ -24,16 +24,16 @@
  * RULES
  *
  *  1 Errors.   Every method that can fail takes an `on_error` as its last parameter. Leave it out, and a failure is
- * thrown as holdall::error. Pass a holdall::status, and it is written there, as with std::error_code; what the method
- *              returns then is empty, zero or false.
+ *              thrown as holdall::error. Pass a holdall::status, and it is written there, as with std::error_code; what
+ *              the method returns then is empty, zero or false.
  *
  *                  session.set_int("age", 7);                                       throws
  *                  holdall::status status;
  *                  session.set_int("age", 7, status);                               does not
  *                  if (status.failed()) log(status.message());
  *
- *              Compiled with -fno-exceptions (or HOLDALL_NO_EXCEPTIONS) there is only the second way: leaving the
- * status out does not compile. Running out of memory in std::string is std::bad_alloc in both. 2 Missing.  What may be
+ *              Compiled with -fno-exceptions (or HOLDALL_NO_EXCEPTIONS) there is only the second way: without the
+ * status it does not compile. Running out of memory in std::string is std::bad_alloc in both. 2 Missing.  What may be
  * missing is a std::optional, and missing is no error. 3 Memory.   JSON documents are a holdall::buffer (the library's
  * bytes, not copied), short texts a std::string. A std::string_view is borrowed: from get_json(), old() and id() until
  * the next call on the session that is not const, from a commit until it ends. 4 Moves.    All classes move and do not
@@ -83,8 +83,7 @@ struct freed_by {
 
 }  // namespace detail
 
-// ----------------------------------------------------------------------------------------------------------------
-// errors
+// ------------------------------------------------------------------------------------------ errors
 
 /// What a call answered: a C status, and for an error what it has to say.
 class status {
@@ -190,8 +189,7 @@ class on_error {
 
 }  // inline namespace throwing or not_throwing
 
-// ----------------------------------------------------------------------------------------------------------------
-// values
+// ------------------------------------------------------------------------------------------ values
 
 /// Bytes of the library's that are yours, freed with this. A NUL follows the last one.
 class buffer {
@@ -257,8 +255,7 @@ class keys {
     std::vector<holdall_slice> slices_;
 };
 
-// ---------------------------------------------------------------------------------------------------------------
-// numbers
+// ----------------------------------------------------------------------------------------- numbers
 
 /// HOLDALL_MODE_*: what a session may do.
 enum class mode : std::uint32_t {
@@ -318,8 +315,7 @@ inline const char *version() noexcept { return holdall_version(); }
 /// A kind's name, as "created" or "rolled_back".
 inline const char *name(event_kind kind) noexcept { return holdall_event_name(static_cast<std::int32_t>(kind)); }
 
-// ---------------------------------------------------------------------------------------------------- what is told,
-// asked
+// ----------------------------------------------------------------------------- what is told, asked
 
 /// A response header: add it, do not replace others of its name.
 struct header {
@@ -423,8 +419,7 @@ class commit_options {
     holdall_commit_options options_ = {};
 };
 
-// ----------------------------------------------------------------------------------------------------------------
-// commit
+// ------------------------------------------------------------------------------------------ commit
 
 /// The answer of a commit: headers for the response, and conflicts. Any thread may read it.
 class commit {
@@ -487,8 +482,7 @@ class commit {
     std::unique_ptr<holdall_commit, detail::freed_by<holdall_commit, holdall_commit_free>> handle_;
 };
 
-// ---------------------------------------------------------------------------------------------------------------
-// session
+// ----------------------------------------------------------------------------------------- session
 
 /// One request's view of a visitor's data. What was not committed when it ends is dropped, an exclusive lock given
 /// back.
@@ -805,8 +799,7 @@ class session {
     std::unique_ptr<holdall_session, detail::freed_by<holdall_session, holdall_session_free>> handle_;
 };
 
-// ---------------------------------------------------------------------------------------------------------------
-// manager
+// ----------------------------------------------------------------------------------------- manager
 
 /// A configuration and its drivers. Any thread may use it. May end before its sessions.
 class manager {

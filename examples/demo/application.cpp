@@ -1,8 +1,8 @@
 // What the demo does.
 //
-// A page is shown like this: open, render, commit, add the commit's headers. A form acts like this: open, compare the CSRF
-// token, change, commit without aging flash, redirect. The commit always comes before the response is queued: only then is it
-// known what the response should carry, and whether anything was stored at all.
+// A page is shown like this: open, render, commit, add the commit's headers. A form acts like this: open, compare the
+// CSRF token, change, commit without aging flash, redirect. The commit always comes before the response is queued: only
+// then is it known what the response should carry, and whether anything was stored at all.
 
 #include "application.hpp"
 
@@ -134,14 +134,17 @@ struct route {
     bool exclusive;
 };
 
+// One route a line.
+// clang-format off
 constexpr route routes[] = {
-    {"/", home_page, nullptr, false},
-    {"/session", session_page, nullptr, false},
-    {"/sign-in", nullptr, sign_in, false},
-    {"/sign-out", nullptr, sign_out, false},
-    {"/cart/add", nullptr, add_to_cart, false},
-    {"/cart/remove", nullptr, remove_from_cart, true},
+    {"/",            home_page,    nullptr,          false},
+    {"/session",     session_page, nullptr,          false},
+    {"/sign-in",     nullptr,      sign_in,          false},
+    {"/sign-out",    nullptr,      sign_out,         false},
+    {"/cart/add",    nullptr,      add_to_cart,      false},
+    {"/cart/remove", nullptr,      remove_from_cart, true},
 };
+// clang-format on
 
 /// GET and HEAD. Renders first: what the page reads and counts belongs to the same commit.
 response show(const holdall::manager &manager, const request &request, page page) {
@@ -153,8 +156,8 @@ response show(const holdall::manager &manager, const request &request, page page
     if (request.method == "HEAD") return response;
 
     const holdall::commit commit = session.commit();
-    // The page is of a session that is no more, perhaps of somebody who has just signed out. The browser comes again with the
-    // cookie that it has by then.
+    // The page is of a session that is no more, perhaps of somebody who has just signed out. The browser comes again
+    // with the cookie that it has by then.
     if (overtaken(commit)) response = see_other(request.path);
     add_headers(response, commit);
     return response;
@@ -172,13 +175,14 @@ response act(const holdall::manager &manager, const request &request, const rout
                                       "sign-out, or it was not ours. Go back to the start and try once more."));
 
     route.post(request, session);
-    // A redirect shows nothing: a message that waits to be seen waits on. What is flashed here is new and would stay anyway.
+    // A redirect shows nothing: a message that waits to be seen waits on. What is flashed here is new and would stay
+    // anyway.
     const holdall::commit commit = session.commit(holdall::commit_options().age_flash(false));
-    response response = overtaken(commit)
-                            ? html(409, problem_page("Your session has changed",
-                                                     "You signed in or out elsewhere at the same moment, so nothing was "
-                                                     "stored. Go back to the start and try once more."))
-                            : see_other("/");
+    response response =
+        overtaken(commit) ? html(409, problem_page("Your session has changed",
+                                                   "You signed in or out elsewhere at the same moment, so nothing was "
+                                                   "stored. Go back to the start and try once more."))
+                          : see_other("/");
     add_headers(response, commit);
     return response;
 }
@@ -205,7 +209,7 @@ response routed(const holdall::manager &manager, const request &request) {
     return html(404, problem_page("Nothing here", "There is no page at this address."));
 }
 
-} // namespace
+}  // namespace
 
 response application::answer(const request &request) const {
     response response;
@@ -221,8 +225,9 @@ response application::answer(const request &request) const {
         if (error.retryable()) response.add("Retry-After", "1");
     }
     // No script, no frame, nothing from elsewhere: whatever an attacker smuggles in has nothing to run with.
-    response.add("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-                                            "base-uri 'none'; frame-ancestors 'none'");
+    response.add("Content-Security-Policy",
+                 "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+                 "base-uri 'none'; frame-ancestors 'none'");
     response.add("X-Content-Type-Options", "nosniff");
     response.add("Referrer-Policy", "same-origin");
     return response;

@@ -9,13 +9,13 @@
 #include <holdall.hpp>
 
 class application {
-public:
+  public:
     /// The manager must outlive it.
     explicit application(const holdall::manager &manager) : manager_(manager) {}
 
     /// Answers a request. Whatever the engine throws becomes a page.
     response answer(const request &request) const;
 
-private:
+  private:
     const holdall::manager &manager_;
 };

@@ -14,8 +14,7 @@ std::string default_sessions() {
     const std::string path =
         built_here ? std::filesystem::absolute("build/demo-sessions", ignored).string() : "/tmp/holdall-demo";
     // A document and not a URL: a path in a URL would have to be percent-encoded.
-    const json::value config(
-        json_pack("{s:{s:{s:s, s:s}}}", "drivers", "file", "type", "file", "path", path.c_str()));
+    const json::value config(json_pack("{s:{s:{s:s, s:s}}}", "drivers", "file", "type", "file", "path", path.c_str()));
     return json::write(config);
 }
 

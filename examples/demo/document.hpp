@@ -1,7 +1,7 @@
 // An HTML document under construction: whatever is text gets escaped, without being asked.
 //
-// Markup is what the source itself spells out with the suffix _html. No string from elsewhere can become markup, so there is
-// no place where escaping can be forgotten.
+// Markup is what the source itself spells out with the suffix _html. No string from elsewhere can become markup, so
+// there is no place where escaping can be forgotten.
 
 #pragma once
 
@@ -10,10 +10,10 @@
 #include <string_view>
 
 class markup {
-public:
+  public:
     std::string_view text;
 
-private:
+  private:
     explicit constexpr markup(std::string_view literal) : text(literal) {}
     friend constexpr markup operator""_html(const char *, std::size_t);
 };
@@ -21,7 +21,7 @@ private:
 constexpr markup operator""_html(const char *literal, std::size_t size) { return markup({literal, size}); }
 
 class document {
-public:
+  public:
     document &operator<<(markup markup) {
         html_ += markup.text;
         return *this;
@@ -31,12 +31,23 @@ public:
     document &operator<<(std::string_view text) {
         for (const char c : text) {
             switch (c) {
-            case '&': html_ += "&amp;"; break;
-            case '<': html_ += "&lt;"; break;
-            case '>': html_ += "&gt;"; break;
-            case '"': html_ += "&quot;"; break;
-            case '\'': html_ += "&#39;"; break;
-            default: html_ += c;
+                case '&':
+                    html_ += "&amp;";
+                    break;
+                case '<':
+                    html_ += "&lt;";
+                    break;
+                case '>':
+                    html_ += "&gt;";
+                    break;
+                case '"':
+                    html_ += "&quot;";
+                    break;
+                case '\'':
+                    html_ += "&#39;";
+                    break;
+                default:
+                    html_ += c;
             }
         }
         return *this;
@@ -46,6 +57,6 @@ public:
 
     std::string take() { return std::move(html_); }
 
-private:
+  private:
     std::string html_;
 };

@@ -37,9 +37,7 @@ inline std::optional<std::string> quoted(std::string_view text) {
     return write(string);
 }
 
-inline std::string string_of(const json_t *string) {
-    return {json_string_value(string), json_string_length(string)};
-}
+inline std::string string_of(const json_t *string) { return {json_string_value(string), json_string_length(string)}; }
 
 /// The string that JSON text stands for; nothing where it is something else.
 inline std::optional<std::string> unquoted(std::string_view text) {
@@ -62,8 +60,7 @@ inline std::vector<std::string> strings(std::string_view text) {
 
 inline std::string array_of(const std::vector<std::string> &strings) {
     const value array(json_array());
-    for (const std::string &text : strings)
-        json_array_append_new(array.get(), json_stringn(text.data(), text.size()));
+    for (const std::string &text : strings) json_array_append_new(array.get(), json_stringn(text.data(), text.size()));
     return write(array);
 }
 
@@ -80,4 +77,4 @@ inline std::string pretty(std::string_view text) {
     return any ? write(any, JSON_INDENT(2)) : std::string(text);
 }
 
-} // namespace json
+}  // namespace json

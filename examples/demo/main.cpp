@@ -1,7 +1,7 @@
 // The Holdall demo: a small web application in C++, with sessions.
 //
-// Reads the options, opens the sessions, serves until SIGINT or SIGTERM. The rest of it: server.cpp is HTTP, application.cpp
-// what is done, pages.cpp what is shown. How to build and run it is in examples/README.md.
+// Reads the options, opens the sessions, serves until SIGINT or SIGTERM. The rest of it: server.cpp is HTTP,
+// application.cpp what is done, pages.cpp what is shown. How to build and run it is in examples/README.md.
 
 #include "application.hpp"
 #include "config.hpp"
@@ -41,7 +41,8 @@ std::uint16_t port_of(const char *text) {
     char *end;
     errno = 0;
     const long port = std::strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || port < 0 || port > 65535) refuse("--port: a number from 0 to 65535");
+    if (errno != 0 || end == text || *end != '\0' || port < 0 || port > 65535)
+        refuse("--port: a number from 0 to 65535");
     return static_cast<std::uint16_t>(port);
 }
 
@@ -53,10 +54,18 @@ options read_options(int count, char **words) {
     options options;
     for (int found; (found = getopt_long(count, words, "s:p:h", known, nullptr)) != -1;) {
         switch (found) {
-        case 's': options.sessions = optarg; break;
-        case 'p': options.port = port_of(optarg); break;
-        case 'h': std::fputs(usage, stdout); std::exit(0);
-        default: std::fputs(usage, stderr); std::exit(2);
+            case 's':
+                options.sessions = optarg;
+                break;
+            case 'p':
+                options.port = port_of(optarg);
+                break;
+            case 'h':
+                std::fputs(usage, stdout);
+                std::exit(0);
+            default:
+                std::fputs(usage, stderr);
+                std::exit(2);
         }
     }
     if (optind < count) refuse("there are no arguments besides the options");
@@ -66,20 +75,22 @@ options read_options(int count, char **words) {
 /// What the person on call should know of.
 void tell(const holdall::event &event) {
     switch (event.kind) {
-    case holdall::event_kind::conflict:
-    case holdall::event_kind::evicted:
-    case holdall::event_kind::quarantined:
-    case holdall::event_kind::rolled_back:
-    case holdall::event_kind::unavailable:
-        std::fprintf(stderr, "holdall-demo: session %.*s: %s\n", static_cast<int>(event.session.size()),
-                     event.session.data(), holdall::name(event.kind));
-        break;
-    default: break; // Daily bread.
+        case holdall::event_kind::conflict:
+        case holdall::event_kind::evicted:
+        case holdall::event_kind::quarantined:
+        case holdall::event_kind::rolled_back:
+        case holdall::event_kind::unavailable:
+            std::fprintf(stderr, "holdall-demo: session %.*s: %s\n", static_cast<int>(event.session.size()),
+                         event.session.data(), holdall::name(event.kind));
+            break;
+        default:
+            break;  // Daily bread.
     }
 }
 
 int serve(const options &options) {
-    // Before the first thread is made: it is inherited, so that the signals wait for sigwait() below and interrupt nobody.
+    // Before the first thread is made: it is inherited, so that the signals wait for sigwait() below and interrupt
+    // nobody.
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGINT);
@@ -93,16 +104,17 @@ int serve(const options &options) {
     const application application(manager);
     const server server(options.port, [&](const request &request) { return application.answer(request); });
 
-    std::printf("The session cookie is not Secure, because this is plain http. Behind https, leave cookie.secure alone.\n"
-                "Ready: http://127.0.0.1:%u/\n",
-                static_cast<unsigned>(server.port()));
+    std::printf(
+        "The session cookie is not Secure, because this is plain http. Behind https, leave cookie.secure alone.\n"
+        "Ready: http://127.0.0.1:%u/\n",
+        static_cast<unsigned>(server.port()));
     std::fflush(stdout);
     int signal;
     sigwait(&ends, &signal);
     return 0;
 }
 
-} // namespace
+}  // namespace
 
 int main(int count, char **words) try {
     return serve(read_options(count, words));

@@ -93,8 +93,8 @@ void cart_card(document &out, holdall::session &session) {
     const std::vector<std::string> cart = cart_of(session);
     out << R"(<section class="card" aria-labelledby="cart-title">
 <h2 id="cart-title">Your cart <span class="count"><span id="cart-count">)"_html
-        << static_cast<std::int64_t>(cart.size()) << "</span> "_html
-        << (cart.size() == 1 ? "item" : "items") << R"(</span></h2>
+        << static_cast<std::int64_t>(cart.size()) << "</span> "_html << (cart.size() == 1 ? "item" : "items")
+        << R"(</span></h2>
 <form class="line" method="post" action="/cart/add">
 )"_html;
     csrf_field(out, session);
@@ -113,8 +113,7 @@ void cart_card(document &out, holdall::session &session) {
             out << R"(<li><span class="item">)"_html << item
                 << R"(</span><form method="post" action="/cart/remove"><input type="hidden" name="csrf_token" value=")"_html
                 << token << R"("><input type="hidden" name="item" value=")"_html << item
-                << R"("><button class="quiet" aria-label="Remove )"_html << item
-                << R"(">Remove</button></form></li>
+                << R"("><button class="quiet" aria-label="Remove )"_html << item << R"(">Remove</button></form></li>
 )"_html;
         }
         out << "</ul>\n"_html;
@@ -128,7 +127,8 @@ void sign_in_card(document &out, holdall::session &session) {
     if (const std::string user = text_of(session, "user"); !user.empty()) {
         out << R"(<h2 id="who-title">Signed in</h2>
 <p>You are <strong id="user">)"_html
-            << user << R"(</strong>. Your session got a new id when you signed in, and kept what was in it. The old id opens nothing.</p>
+            << user
+            << R"(</strong>. Your session got a new id when you signed in, and kept what was in it. The old id opens nothing.</p>
 )"_html;
     } else {
         out << R"(<h2 id="who-title">Sign in</h2>
@@ -146,7 +146,7 @@ void sign_in_card(document &out, holdall::session &session) {
     out << "</section>\n"_html;
 }
 
-} // namespace
+}  // namespace
 
 void home_page(document &out, holdall::session &session, const holdall::manager &) {
     const std::int64_t visits = session.increment("visits");

@@ -11,8 +11,8 @@
 
 namespace {
 
-// Up to here a body that is too large is read and dropped, so that the client gets to read the answer: closing a connection
-// with unread bytes resets it, and the answer with it. Beyond, the client is on its own.
+// Up to here a body that is too large is read and dropped, so that the client gets to read the answer: closing a
+// connection with unread bytes resets it, and the answer with it. Beyond, the client is on its own.
 constexpr std::size_t max_read_bytes = 16 * server::max_body_bytes;
 
 /// A request on its way in.
@@ -65,8 +65,8 @@ bool take(incoming &in, const char *data, std::size_t size) {
 
 MHD_Result send(MHD_Connection *connection, const response &response) {
     // MHD copies: it sends after this function has returned.
-    MHD_Response *sent = MHD_create_response_from_buffer(
-        response.body.size(), const_cast<char *>(response.body.data()), MHD_RESPMEM_MUST_COPY);
+    MHD_Response *sent = MHD_create_response_from_buffer(response.body.size(), const_cast<char *>(response.body.data()),
+                                                         MHD_RESPMEM_MUST_COPY);
     if (sent == nullptr) return MHD_NO;
     bool complete = true;
     for (const auto &[name, value] : response.headers)
@@ -77,8 +77,8 @@ MHD_Result send(MHD_Connection *connection, const response &response) {
     return queued;
 }
 
-// libmicrohttpd calls this once with the head, once for each piece of the body, and once at the end. No exception may leave
-// it: below are frames of C.
+// libmicrohttpd calls this once with the head, once for each piece of the body, and once at the end. No exception may
+// leave it: below are frames of C.
 MHD_Result on_request(void *user, MHD_Connection *connection, const char *path, const char *method, const char *,
                       const char *data, std::size_t *size, void **state) try {
     if (*state == nullptr) {
@@ -102,7 +102,7 @@ void on_completed(void *, MHD_Connection *, void **state, MHD_RequestTermination
     *state = nullptr;
 }
 
-} // namespace
+}  // namespace
 
 server::server(std::uint16_t port, handler handler) : handler_(std::move(handler)) {
     sockaddr_in address = {};

@@ -13,7 +13,7 @@
 struct MHD_Daemon;
 
 class server {
-public:
+  public:
     using handler = std::function<response(const request &)>;
 
     /// Listens on 127.0.0.1; port 0 takes a free one. Throws std::runtime_error where it cannot.
@@ -26,7 +26,7 @@ public:
     /// Longer bodies are not kept, and `request::too_large` says so.
     static constexpr std::size_t max_body_bytes = 64 * 1024;
 
-private:
+  private:
     handler handler_;
     MHD_Daemon *daemon_;
 };
