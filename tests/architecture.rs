@@ -149,3 +149,27 @@ fn every_file_opens_by_saying_what_it_is() {
         assert!(text.starts_with("//! "), "{} has no opening", path.display());
     }
 }
+
+/// The text files of the repository, as git lists them.
+fn tracked() -> Vec<(String, String)> {
+    let listed = std::process::Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().unwrap();
+    assert!(listed.status.success());
+    let names = String::from_utf8(listed.stdout).unwrap();
+    let files = names.split('\0').filter(|name| !name.is_empty() && !name.starts_with("tests/golden/"));
+    files.filter_map(|name| Some((name.to_owned(), fs::read_to_string(root().join(name)).ok()?))).collect()
+}
+
+#[test]
+fn the_source_is_ascii_and_nothing_is_left_for_later() {
+    // Written so that this file does not find itself.
+    let later = [["TO", "DO"].concat(), ["FIX", "ME"].concat()];
+    let files = tracked();
+    assert!(files.len() > 50, "git lists {} files", files.len());
+    for (name, text) in files {
+        assert!(text.is_ascii(), "{name} is not ASCII");
+        for (number, line) in text.lines().enumerate() {
+            let word = later.iter().find(|word| line.contains(*word));
+            assert!(word.is_none(), "{name}:{}: {line}", number + 1);
+        }
+    }
+}

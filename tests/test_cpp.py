@@ -15,7 +15,7 @@ LIBRARY = Path(os.environ.get("HOLDALL_LIB_DIR", ROOT / "target" / "release")).r
 WARNINGS = ["-Wall", "-Wextra", "-pedantic", "-Wshadow", "-Wconversion", "-Werror"]
 FLAGS = ["-std=c++17", "-g", *WARNINGS, f"-I{ROOT}/include"]
 # What the Rust standard library needs besides: `rustc --print native-static-libs`.
-STATIC = [str(LIBRARY / "libholdall.a"), *"-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc".split()]
+STATIC = [str(LIBRARY / "libholdall.a"), "-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]
 
 compilers = pytest.mark.parametrize("compiler", ["g++", "clang++"])
 exceptions = pytest.mark.parametrize("exceptions", [[], ["-fno-exceptions"]], ids=["exceptions", "no-exceptions"])

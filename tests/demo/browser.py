@@ -3,6 +3,7 @@
 import os
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -63,7 +64,7 @@ class Browser:
     def _has_gone(element):
         try:
             element.is_enabled()
-        except Exception:  # A document that was replaced: selenium has several errors for it.
+        except WebDriverException:  # A document that was replaced: the driver has several errors for it.
             return True
         return False
 
