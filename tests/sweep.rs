@@ -83,33 +83,44 @@ fn a_store_that_no_longer_grows_is_swept_by_requests_that_only_read() {
     }
 }
 
+fn bytes(manager: &Manager) -> u64 {
+    let stats: serde_json::Value = serde_json::from_str(&manager.stats()).unwrap();
+    stats["drivers"]["m"]["bytes"].as_u64().unwrap()
+}
+
 #[test]
 fn bots_evict_bots_and_no_session_whose_cookie_has_come_back() {
-    let manager = Manager::new(
-        r#"{"default":"m","drivers":{"m":{"type":"memory","max_bytes":1048576}},"max_record_bytes":65536}"#,
-    )
-    .unwrap();
-    let evicted = Arc::new(AtomicUsize::new(0));
-    let seen = evicted.clone();
-    manager
-        .on_event(move |event| {
-            seen.fetch_add(usize::from(event.kind() == EventKind::Evicted), Ordering::Relaxed);
-        })
-        .unwrap();
-    let users: Vec<String> = (0..500).map(|n| stored(&manager, &[("user", &n.to_string())])).collect();
-    for user in &users {
-        assert!(!open(&manager, user).is_new().unwrap());
-    }
+    // Once with room beside the users, where bots may have a quarter of all; once with users nearly filling it.
+    for (size, room) in [(100, true), (1600, false)] {
+        let manager = Manager::new(&ONE_SHARD.replace("262144", "65536")).unwrap();
+        let evicted = Arc::new(AtomicUsize::new(0));
+        let seen = evicted.clone();
+        manager
+            .on_event(move |event| {
+                seen.fetch_add(usize::from(event.kind() == EventKind::Evicted), Ordering::Relaxed);
+            })
+            .unwrap();
+        let text = format!("{:?}", "x".repeat(size));
+        let users: Vec<String> = (0..500)
+            .map(|_| {
+                let token = stored(&manager, &[("user", &text)]);
+                assert!(!open(&manager, &token).is_new().unwrap());
+                token
+            })
+            .collect();
+        let by_users = bytes(&manager);
 
-    for n in 0..20_000 {
-        stored(&manager, &[("bot", &n.to_string())]);
-    }
+        for n in 0..20_000 {
+            stored(&manager, &[("bot", &n.to_string())]);
+        }
 
-    assert!(evicted.load(Ordering::Relaxed) > 15_000);
-    let lost = users.iter().filter(|user| open(&manager, user).is_new().unwrap()).count();
-    assert_eq!(lost, 0);
-    let stats: serde_json::Value = serde_json::from_str(&manager.stats()).unwrap();
-    assert!(stats["drivers"]["m"]["bytes"].as_u64().unwrap() <= 1_048_576);
+        assert!(evicted.load(Ordering::Relaxed) > 15_000);
+        let lost = users.iter().filter(|user| open(&manager, user).is_new().unwrap()).count();
+        assert_eq!(lost, 0);
+        assert!(bytes(&manager) <= 1_048_576);
+        assert!(bytes(&manager) - by_users <= 1_048_576 / 4);
+        assert_eq!(bytes(&manager) - by_users > 1_048_576 / 5, room, "the bots' part of what is there");
+    }
 }
 
 /// A session of about `size` bytes whose cookie has come back, all at `now_ms`.
