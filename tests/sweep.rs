@@ -92,7 +92,7 @@ fn bytes(manager: &Manager) -> u64 {
 fn bots_evict_bots_and_no_session_whose_cookie_has_come_back() {
     // Once with room beside the users, where bots may have a quarter of all; once with users nearly filling it.
     for (size, room) in [(100, true), (1600, false)] {
-        let manager = Manager::new(&ONE_SHARD.replace("262144", "65536")).unwrap();
+        let manager = Manager::new(ONE_SHARD).unwrap();
         let evicted = Arc::new(AtomicUsize::new(0));
         let seen = evicted.clone();
         manager
