@@ -31,9 +31,10 @@ test-packages: demo-packages
 lint-packages: test-packages
 	@tools/need apt cppcheck clang-format
 
-# libholdall.so and libholdall.a in target/release.
+# libholdall.so and libholdall.a in target/release. Programs ask for the library by its soname.
 lib: rust
 	$(CARGO) build --release -p holdall-c
+	@ln -sf libholdall.so $(LIB_DIR)/libholdall.so.1
 
 build/demo: $(DEMO_SOURCES) $(DEMO_HEADERS) | lib demo-packages
 	@mkdir -p build

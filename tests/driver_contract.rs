@@ -54,6 +54,35 @@ fn write(driver: &dyn Driver, number: u8, to: Option<u8>, bytes: &[u8]) -> Updat
 }
 
 #[test]
+fn a_full_memory_driver_makes_room_from_expired_records_before_living_ones() {
+    let opened = Mutex::new(None);
+    let config = r#"{"default":"m","drivers":{"m":{"type":"memory","max_bytes":1048576}},"max_record_bytes":262144}"#;
+    drop(Manager::with_driver(config, |inner| {
+        *opened.lock().unwrap() = Some(inner.clone());
+        inner
+    }));
+    let driver: Arc<dyn Driver> = opened.into_inner().unwrap().unwrap();
+    for number in 0..10 {
+        assert!(create(&*driver, number, b"", NOW_MS + if number == 9 { 1000 } else { DAY_MS }));
+        // Its cookie has come back.
+        assert!(load(&*driver, number).is_some());
+    }
+    for number in 0..10 {
+        let mut edit = |_: &[u8], new: &mut Vec<u8>| {
+            new.resize(100_000, 7);
+            Ok(Verdict::Write { expiry_ms: NOW_MS + if number == 9 { 1000 } else { DAY_MS } })
+        };
+        driver.update(&locator(number), None, NOW_MS, &mut edit, &mut Events::default()).unwrap();
+    }
+
+    let later = NOW_MS + 60_000;
+    assert!(driver.create(&locator(100), &[7; 100_000], later, later + DAY_MS, &mut Events::default()).unwrap());
+
+    let living: Vec<u8> = (0..10).filter(|number| load_at(&*driver, *number, later).is_some()).collect();
+    assert_eq!(living, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
 fn create_fails_on_a_collision_and_leaves_what_is_there() {
     drivers(|driver| {
         assert!(create(driver, 1, b"one", NOW_MS + DAY_MS));
@@ -229,6 +258,44 @@ fn a_lock_keeps_writers_out_and_readers_not() {
         assert!(held.delete(&locator(1), NOW_MS, &mut Events::default()).unwrap());
         drop(held);
         assert_eq!(load(driver, 1), None);
+    });
+}
+
+#[test]
+fn a_writer_that_waited_for_a_record_that_was_destroyed_meanwhile_answers_gone() {
+    drivers(|driver| {
+        create(driver, 1, b"one", NOW_MS + DAY_MS);
+        let held = driver.lock(&locator(1), NOW_MS, None).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| write(driver, 1, None, b"late"));
+            // Long enough to be waiting; if it is not yet, it finds nothing, which is the same answer.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            assert!(held.delete(&locator(1), NOW_MS, &mut Events::default()).unwrap());
+            drop(held);
+            assert_eq!(waiting.join().unwrap(), Updated::Gone);
+        });
+        assert_eq!(load(driver, 1), None);
+    });
+}
+
+#[test]
+fn a_writer_that_waited_for_a_record_that_moved_meanwhile_answers_moved() {
+    drivers(|driver| {
+        create(driver, 1, b"one", NOW_MS + DAY_MS);
+        let held = driver.lock(&locator(1), NOW_MS, None).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| write(driver, 1, None, b"late"));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let mut edit = |_: &[u8], new: &mut Vec<u8>| {
+                new.extend_from_slice(b"two");
+                Ok(Verdict::Write { expiry_ms: NOW_MS + DAY_MS })
+            };
+            let updated = held.update(&locator(1), Some(&locator(2)), NOW_MS, &mut edit, &mut Events::default());
+            assert_eq!(updated.unwrap(), Updated::Done);
+            drop(held);
+            assert_eq!(waiting.join().unwrap(), Updated::Moved);
+        });
+        assert_eq!(load(driver, 2).as_deref(), Some(b"two".as_slice()));
     });
 }
 
