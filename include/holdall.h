@@ -342,7 +342,7 @@ typedef struct holdall_manager holdall_manager;
 /**
  * One request's view of a visitor's data. It belongs to one request, and may move from thread to thread with it; two calls at
  * once are noticed and the second is HOLDALL_E_MISUSE. After the commit it still reads and no longer writes. Made before a
- * fork, it is HOLDALL_E_MISUSE in the child.
+ * fork, it is HOLDALL_E_MISUSE in the child wherever it would do I/O, and gives no cookie there.
  */
 typedef struct holdall_session holdall_session;
 
@@ -541,8 +541,8 @@ void holdall_buf_free(holdall_buf *buf);
 
 /**
  * Makes a manager from a configuration: a JSON document, or a URL such as "memory:" or "file:///var/lib/app/sessions". The
- * fields are in docs/config.md. HOLDALL_E_INVALID_CONFIG names the field; HOLDALL_E_UNAVAILABLE where a driver cannot be
- * opened.
+ * fields are in docs/config.md. HOLDALL_E_INVALID_CONFIG names the field, also where its directory cannot be used;
+ * HOLDALL_E_UNAVAILABLE where the storage failed.
  */
 int32_t holdall_manager_new(const char *config,
                             size_t config_len,

@@ -32,14 +32,21 @@
  *                  session.set_int("age", 7, status);                               does not
  *                  if (status.failed()) log(status.message());
  *
- *              Compiled with -fno-exceptions (or HOLDALL_NO_EXCEPTIONS) there is only the second way: without the
- * status it does not compile. Running out of memory in std::string is std::bad_alloc in both. 2 Missing.  What may be
- * missing is a std::optional, and missing is no error. 3 Memory.   JSON documents are a holdall::buffer (the library's
- * bytes, not copied), short texts a std::string. A std::string_view is borrowed: from get_json(), old() and id() until
- * the next call on the session that is not const, from a commit until it ends. 4 Moves.    All classes move and do not
- * copy. One that was moved from, or made without arguments, is empty: `if (session)` asks, and every call on it fails
- * with HOLDALL_E_INVALID_ARGUMENT, never with a crash. 5 Names.    As in C, but `delete` is a word of the language:
- * forget(). 6 Threads.  As in C: a manager is for all threads, a session for one at a time.
+ *              Compiled with -fno-exceptions (or HOLDALL_NO_EXCEPTIONS) there is only the second way: without a
+ *              status it does not compile. Running out of memory in std::string is std::bad_alloc in both.
+ *
+ *  2 Missing.  What may be missing is a std::optional, and missing is no error.
+ *
+ *  3 Memory.   JSON documents are a holdall::buffer (the library's bytes, not copied), short texts a std::string. A
+ *              std::string_view is borrowed: from get_json(), old() and id() until the next call on the session that
+ *              is not const, from a commit until it ends.
+ *
+ *  4 Moves.    All classes move and do not copy. One that was moved from, or made without arguments, is empty:
+ *              `if (session)` asks, and every call on it fails with HOLDALL_E_INVALID_ARGUMENT, not with a crash.
+ *
+ *  5 Names.    As in C, but `delete` and `explicit` are words of the language: forget(), flash_policy::explicit_.
+ *
+ *  6 Threads.  As in C: a manager is for all threads, a session for one at a time.
  */
 
 #ifndef HOLDALL_HPP
@@ -269,7 +276,7 @@ enum class flash_policy : std::uint32_t {
     configured = HOLDALL_FLASH_CONFIGURED,
     next_request = HOLDALL_FLASH_NEXT_REQUEST,
     on_read = HOLDALL_FLASH_ON_READ,
-    on_commit_asked = HOLDALL_FLASH_EXPLICIT,
+    explicit_ = HOLDALL_FLASH_EXPLICIT,
 };
 
 /// What a commit did: HOLDALL_OK, HOLDALL_UNCHANGED, HOLDALL_GONE or HOLDALL_MOVED. `none` is that of an empty commit.

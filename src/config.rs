@@ -157,8 +157,18 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        id::decode_secret(&text).map(Secret).ok_or_else(|| {
+        // Whatever stands there is taken for a secret: no message quotes it.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Other(serde::de::IgnoredAny),
+        }
+        let secret = match Written::deserialize(deserializer)? {
+            Written::Text(text) => id::decode_secret(&text),
+            Written::Other(_) => None,
+        };
+        secret.map(Secret).ok_or_else(|| {
             serde::de::Error::custom("expected at least 32 random bytes as base64url without padding (43 characters)")
         })
     }

@@ -134,6 +134,7 @@ impl Replay<'_> {
         }
         head.revision = head.revision.wrapping_add(1);
         head.commit = self.commit;
+        head.created_ms = head.created_ms.min(self.now_ms);
         head.idle_ms = operations.idle_ms.unwrap_or(head.idle_ms);
         head.absolute_ms = operations.absolute_ms.unwrap_or(head.absolute_ms);
         head.persistence = operations.persistence.unwrap_or(head.persistence);

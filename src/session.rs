@@ -536,8 +536,8 @@ fn typed_borrowed<'a, T: serde::Deserialize<'a>>(key: &str, text: &'a str) -> Re
     let mut reader = serde_json::Deserializer::from_str(text);
     // Bounded by json::MAX_DEPTH when it was set.
     reader.disable_recursion_limit();
-    T::deserialize(&mut reader)
-        .map_err(|error| Error::value(format!("the value of {key:?} is of another type")).with_source(error))
+    // What the reader has to say would quote the value, and no message carries one.
+    T::deserialize(&mut reader).map_err(|_| Error::value(format!("the value of {key:?} is of another type")))
 }
 
 // Writing.
@@ -1392,7 +1392,9 @@ impl Session {
             let timeouts = self.timeouts(idle_ms, absolute_ms);
             let expiry_ms = timeouts.expiry_ms(head.created_ms, now_ms);
             let touch_is_due = self.touch_is_due(record, expiry_ms, timeouts.idle_ms);
-            let changes = self.operations.change_record() || ages_flash && self.has_old_flash(record)?;
+            // A clock was set back: what is stored as the beginning must come back too, or the record outlives its timeout.
+            let begins_later = head.created_ms > now_ms;
+            let changes = self.operations.change_record() || ages_flash && self.has_old_flash(record)? || begins_later;
 
             if !changes && !touch_is_due {
                 return Ok(Done::plain(Outcome::Unchanged));

@@ -46,11 +46,34 @@ struct Done {
     loaded: u64,
     steps: Vec<Step>,
     ages: bool,
+    /// What was written.
+    written: State,
+}
+
+/// Reads a record as docs/format.md draws it, without the engine.
+fn parse(bytes: &[u8]) -> State {
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (count, mut start, mut state) = (number(128), 0, State::default());
+    let heap = &bytes[136 + 16 * count..];
+    for row in (0..count).map(|index| 136 + 16 * index) {
+        let (end, key_bytes) = (number(row), usize::from(bytes[row + 4]) | usize::from(bytes[row + 5]) << 8);
+        let (key, value) = heap[start..end].split_at(key_bytes);
+        let (key, value) = (String::from_utf8(key.to_vec()).unwrap(), serde_json::from_slice(value).unwrap());
+        match bytes[row + 6] {
+            0 => drop(state.data.insert(key, value)),
+            _ => {
+                let stamp = u64::from_le_bytes(bytes[row + 8..row + 16].try_into().unwrap());
+                state.flash.insert(key, (value, stamp));
+            }
+        }
+        start = end;
+    }
+    state
 }
 
 thread_local! {
     static LOADED: Cell<u64> = const { Cell::new(0) };
-    static EDITED: Cell<Option<(u64, Option<u64>)>> = const { Cell::new(None) };
+    static EDITED: Cell<Option<(u64, Option<u64>, State)>> = const { Cell::new(None) };
 }
 
 struct Recorder;
@@ -63,7 +86,8 @@ impl Watch for Recorder {
     fn edited(&self, stored: &[u8], new: &[u8], verdict: Verdict) {
         // A touch writes the stored bytes again: no commit of its own.
         let wrote = matches!(verdict, Verdict::Write { .. }) && revision(new) != revision(stored);
-        EDITED.set(Some((revision(stored), wrote.then(|| revision(new)))));
+        let written = if wrote { parse(new) } else { State::default() };
+        EDITED.set(Some((revision(stored), wrote.then(|| revision(new)), written)));
     }
 }
 
@@ -278,6 +302,10 @@ fn keep(
 }
 
 fn push(state: &mut State, key: &str, elements: &[Value]) {
+    // Read but unchanged: no operation.
+    if elements.is_empty() {
+        return;
+    }
     if let Value::Array(array) = state.data.entry(key.into()).or_insert_with(|| json!([])) {
         array.extend_from_slice(elements);
     }
@@ -304,8 +332,8 @@ fn storm(driver: &'static str, seed: u64, threads: u64, requests: usize) {
                     }
                     EDITED.set(None);
                     drop(session.commit_with(CommitOptions::new().age_flash(ages)).unwrap());
-                    if let Some((stored, new)) = EDITED.get() {
-                        log.lock().unwrap().push(Done { stored, new, loaded, steps, ages });
+                    if let Some((stored, new, written)) = EDITED.take() {
+                        log.lock().unwrap().push(Done { stored, new, loaded, steps, ages, written });
                     }
                 }
             });
@@ -327,6 +355,7 @@ fn storm(driver: &'static str, seed: u64, threads: u64, requests: usize) {
             }
             Some(new) => {
                 assert_eq!(new, done.stored + 1);
+                assert_eq!(wanted, done.written, "seed {seed}: {done:?}\nloaded {loaded:?}\nstored {stored:?}");
                 states.insert(new, wanted);
             }
         }

@@ -8,14 +8,14 @@ import json
 import shutil
 import signal
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from string import ascii_lowercase
+from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 import requests
 from demo.process import PROGRAM, Demo
 from demo.visitor import TIMEOUT, Page, Visitor
+from demo.volley import volley
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -30,12 +30,6 @@ def demo(request, tmp_path_factory):
 @pytest.fixture
 def visitor(demo):
     return Visitor(demo.url)
-
-
-def all_at_once(jobs):
-    """Runs functions at the same time and answers what they answered."""
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        return [answer.result() for answer in [threads.submit(job) for job in jobs]]
 
 
 def session_of(page):
@@ -80,6 +74,11 @@ def test_a_form_with_a_mistake_comes_back_with_what_was_typed_once(visitor):
 
     assert after.problem == "Please keep it to 80 characters." and after.fields["item"] == long and after.items == []
     assert visitor.get().problem is None and visitor.get().fields["item"] == ""
+
+
+@pytest.mark.parametrize("text", ['"' * 81, "'" * 81, "&quot;" * 81], ids=["double quotes", "single quotes", "entities"])
+def test_what_was_typed_does_not_break_out_of_its_field(visitor, text):
+    assert visitor.submit("/cart/add", item=text).fields["item"] == text
 
 
 # ---------------------------------------------------------------------------------------------------- sign in, sign out
@@ -176,41 +175,46 @@ def test_what_was_typed_comes_back_as_the_text_it_was(visitor, text):
 # -------------------------------------------------------------------------------------------------------------- parallel
 
 
-def test_26_letters_added_at_once_all_arrive(demo, visitor):
-    def add(letter):
-        form = {"csrf_token": visitor.token, "item": letter}
-        return lambda: requests.post(demo.url + "/cart/add", form, cookies=visitor.cookies, timeout=TIMEOUT,
-                                     allow_redirects=False).status_code
-
-    answers = all_at_once([add(letter) for letter in ascii_lowercase])
+def test_26_letters_added_at_once_all_arrive(visitor):
+    answers = volley(*[visitor.form("/cart/add", item=letter) for letter in ascii_lowercase])
 
     assert answers == [303] * 26
     assert sorted(visitor.get().items) == list(ascii_lowercase)
 
 
-def test_items_removed_while_others_are_added_neither_stay_nor_take_any_along(demo, visitor):
-    for letter in "ABCDEFGH":
+def test_items_removed_while_others_are_added_neither_stay_nor_take_any_along(visitor):
+    for letter in ascii_uppercase:
         visitor.send("/cart/add", item=letter)
+    visitor.get()
 
-    def post(path, item):
-        form = {"csrf_token": visitor.token, "item": item}
-        return lambda: requests.post(demo.url + path, form, cookies=visitor.cookies, timeout=TIMEOUT,
-                                     allow_redirects=False).status_code
+    removals = [visitor.form("/cart/remove", item=letter) for letter in ascii_uppercase]
+    additions = [visitor.form("/cart/add", item=letter) for letter in ascii_lowercase]
+    answers = volley(*[form for pair in zip(removals, additions, strict=True) for form in pair])
 
-    jobs = [post("/cart/remove", letter) for letter in "ABCDEFGH"] + [post("/cart/add", letter) for letter in "abcdefgh"]
-    answers = all_at_once(jobs)
-
-    assert answers == [303] * 16
-    assert sorted(visitor.get().items) == list("abcdefgh")
+    assert answers == [303] * 52
+    assert sorted(visitor.get().items) == list(ascii_lowercase)
 
 
 def test_visits_at_once_all_count(demo, visitor):
     before = visitor.get().visits
 
-    answers = all_at_once([lambda: requests.get(demo.url, cookies=visitor.cookies, timeout=TIMEOUT).status_code] * 40)
+    answers = volley(*[requests.Request("GET", demo.url + "/", cookies=visitor.cookies)] * 40)
 
     assert answers == [200] * 40
     assert visitor.get().visits == before + 41
+
+
+def test_a_session_that_is_signed_out_while_others_write_to_it_does_not_come_back(demo, visitor):
+    visitor.submit("/sign-in", name="Ada")
+    before = visitor.cookies
+
+    additions = [visitor.form("/cart/add", item="towel")] * 10
+    answers = volley(*additions, visitor.form("/sign-out"), *additions)
+
+    # Stored before the sign-out, refused after it, or overtaken by it and told so.
+    assert set(answers) <= {303, 403, 409} and answers[10] == 303
+    stranger = Page(requests.get(demo.url, cookies=before, timeout=TIMEOUT))
+    assert "user" not in stranger.by_id and stranger.items == [] and stranger.visits == 1
 
 
 # ------------------------------------------------------------------------------------------------------------------ http
@@ -311,6 +315,14 @@ def test_file_sessions_outlive_the_demo(tmp_path):
         assert visitor.get().items == ["towel"]
 
 
+def test_sessions_go_to_the_build_directory_unless_told_otherwise(tmp_path):
+    (tmp_path / "build").mkdir()
+    with Demo(cwd=tmp_path) as demo:
+        Visitor(demo.url)
+
+    assert any((tmp_path / "build" / "demo-sessions").iterdir())
+
+
 def test_storage_that_is_busy_answers_503_with_retry_after_and_loses_nothing(tmp_path):
     config = {"drivers": {"main": {"type": "file", "path": str(tmp_path / "s"), "lock_timeout_ms": 50}},
               "cookie": {"secure": True, "name": "__Host-demo"}}
@@ -324,7 +336,7 @@ def test_storage_that_is_busy_answers_503_with_retry_after_and_loses_nothing(tmp
         busy = visitor.send("/cart/add", item="book")
 
         assert busy.status_code == 503 and busy.headers["Retry-After"] == "1" and "out of order" in busy.text
-        assert "POST /cart/add: unavailable" in demo.complaints and visitor.http.cookies["sid"] not in demo.complaints
+        assert demo.wait_for_complaint("POST /cart/add: unavailable") and visitor.http.cookies["sid"] not in demo.complaints
         for file in held:
             file.close()
         assert visitor.submit("/cart/add", item="book").items == ["towel", "book"]
@@ -389,6 +401,8 @@ def test_in_a_browser_the_message_appears_once_and_a_reload_does_not_post_again(
 
 
 def test_in_a_browser_a_script_in_the_cart_is_text_and_does_not_run(browser):
+    browser.submit("/cart/add", item='"><b>' + SCRIPT)
+    browser.submit("/cart/remove")
     browser.submit("/cart/add", item=SCRIPT)
     browser.submit("/sign-in", name="<img src=x onerror=alert(2)>")
 

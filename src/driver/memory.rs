@@ -415,6 +415,11 @@ impl State {
     fn sweep(&mut self, now_ms: u64, limit: usize, events: &mut Events) -> Swept {
         let mut swept = Swept::default();
         let now_granule = now_ms / self.granule_ms;
+        if now_granule < self.due {
+            // The clock was set back. What is filed under later granules is met again within one round.
+            self.due = now_granule;
+            self.due_left = None;
+        }
         if now_granule.saturating_sub(self.due) > BUCKETS as u64 {
             // A whole round has passed: every bucket is due once, none twice.
             self.due = now_granule - BUCKETS as u64;

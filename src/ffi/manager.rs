@@ -112,6 +112,14 @@ pub(super) fn known_flags(flags: u32, known: u32) -> Result<()> {
     }
 }
 
+/// A field that has no meaning yet must be 0, or it could never be given one.
+pub(super) fn unused(reserved: u32) -> Result<()> {
+    match reserved {
+        0 => Ok(()),
+        other => Err(Error::argument(format!("options.reserved: 0, this is {other}"))),
+    }
+}
+
 /// Reads options of the size that the caller's program knows.
 ///
 /// # Safety
@@ -140,6 +148,7 @@ unsafe fn open_options(options: *const holdall_open_options) -> Result<OpenOptio
         return Ok(OpenOptions::new());
     };
     known_flags(given.flags, HOLDALL_AT | HOLDALL_LOCK_TIMEOUT | HOLDALL_REQUEST_IS_SECURE)?;
+    unused(given.reserved)?;
     let mode = match given.mode {
         HOLDALL_MODE_SHARED => Mode::Shared,
         HOLDALL_MODE_EXCLUSIVE => Mode::Exclusive,
@@ -164,8 +173,8 @@ unsafe fn open_options(options: *const holdall_open_options) -> Result<OpenOptio
 }
 
 /// Makes a manager from a configuration: a JSON document, or a URL such as "memory:" or "file:///var/lib/app/sessions". The
-/// fields are in docs/config.md. HOLDALL_E_INVALID_CONFIG names the field; HOLDALL_E_UNAVAILABLE where a driver cannot be
-/// opened.
+/// fields are in docs/config.md. HOLDALL_E_INVALID_CONFIG names the field, also where its directory cannot be used;
+/// HOLDALL_E_UNAVAILABLE where the storage failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn holdall_manager_new(
     config: *const c_char,

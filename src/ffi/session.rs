@@ -3,7 +3,7 @@
 use super::bytes::{Out, bytes, holdall_buf, holdall_slice, text, texts};
 use super::commit::holdall_commit;
 use super::guard::{Handle, Opaque, guard};
-use super::manager::{HOLDALL_AGE_FLASH, HOLDALL_AT, HOLDALL_KEEP_FLASH, known_flags, read_options};
+use super::manager::{HOLDALL_AGE_FLASH, HOLDALL_AT, HOLDALL_KEEP_FLASH, known_flags, read_options, unused};
 use super::status::{HOLDALL_NOT_FOUND, HOLDALL_OK, of_outcome};
 use crate::error::{Error, Result};
 use crate::{Commit, CommitOptions, Session};
@@ -11,7 +11,7 @@ use std::ffi::c_char;
 
 /// One request's view of a visitor's data. It belongs to one request, and may move from thread to thread with it; two calls at
 /// once are noticed and the second is HOLDALL_E_MISUSE. After the commit it still reads and no longer writes. Made before a
-/// fork, it is HOLDALL_E_MISUSE in the child.
+/// fork, it is HOLDALL_E_MISUSE in the child wherever it would do I/O, and gives no cookie there.
 pub struct holdall_session(());
 
 impl Opaque for Session {
@@ -981,6 +981,7 @@ unsafe fn commit_options(options: *const holdall_commit_options) -> Result<Commi
         return Ok(CommitOptions::new());
     };
     known_flags(given.flags, HOLDALL_AT | HOLDALL_AGE_FLASH | HOLDALL_KEEP_FLASH)?;
+    unused(given.reserved)?;
     let mut options = CommitOptions::new();
     if given.flags & HOLDALL_AT != 0 {
         options = options.at(given.now_ms);

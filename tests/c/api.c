@@ -1,8 +1,8 @@
 /*
  * api.c - the ordinary use of every function of holdall.h, in the order of the header, over memory and over files.
  *
- * What it guards: each function does what its comment says; views and buffers live as long as the header promises; outputs are
- * as they were after an error. What a hostile caller does is in abuse.c, time in time.c, fork in fork.c.
+ * What it guards: each function does what its comment says; views and buffers live as long as the header promises;
+ * outputs are as they were after an error. What a hostile caller does is in abuse.c, time in time.c, fork in fork.c.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "check.h"
@@ -55,7 +55,8 @@ static void the_header_and_the_library_are_of_one_version(void) {
 static void every_status_and_every_event_has_a_name_of_its_own(void) {
     for (int32_t a = HOLDALL_E_PANIC; a <= HOLDALL_MOVED; a++) {
         CHECK(strcmp(holdall_status_name(a), "unknown") != 0);
-        for (int32_t b = HOLDALL_E_PANIC; b < a; b++) CHECK(strcmp(holdall_status_name(a), holdall_status_name(b)) != 0);
+        for (int32_t b = HOLDALL_E_PANIC; b < a; b++)
+            CHECK(strcmp(holdall_status_name(a), holdall_status_name(b)) != 0);
     }
     for (int32_t a = HOLDALL_EVENT_CREATED; a <= HOLDALL_EVENT_UNAVAILABLE; a++) {
         CHECK(strcmp(holdall_event_name(a), "unknown") != 0);
@@ -63,8 +64,10 @@ static void every_status_and_every_event_has_a_name_of_its_own(void) {
     }
     CHECK(strcmp(holdall_status_name(HOLDALL_GONE), "gone") == 0);
     CHECK(strcmp(holdall_event_name(HOLDALL_EVENT_ROLLED_BACK), "rolled_back") == 0);
-    CHECK(strcmp(holdall_status_name(INT32_MIN), "unknown") == 0 && strcmp(holdall_status_name(INT32_MAX), "unknown") == 0);
-    CHECK(strcmp(holdall_event_name(INT32_MIN), "unknown") == 0 && strcmp(holdall_event_name(INT32_MAX), "unknown") == 0);
+    CHECK(strcmp(holdall_status_name(INT32_MIN), "unknown") == 0 &&
+          strcmp(holdall_status_name(INT32_MAX), "unknown") == 0);
+    CHECK(strcmp(holdall_event_name(INT32_MIN), "unknown") == 0 &&
+          strcmp(holdall_event_name(INT32_MAX), "unknown") == 0);
 }
 
 static void the_last_error_is_of_this_thread_and_lives_until_its_next_failing_call(void) {
@@ -127,7 +130,8 @@ static void a_manager_is_made_from_a_url_or_a_document_and_a_wrong_field_is_name
     CHECK(contains(holdall_last_error_message(), "idle_timeout_s"));
     CHECK(untouched(&poisoned, sizeof poisoned));
     WANT(HOLDALL_E_INVALID_CONFIG,
-         holdall_manager_new(S("{\"drivers\": {\"main\": {\"type\": \"memory\"}}, \"cookie\": {\"nmae\": \"x\"}}"), &poisoned));
+         holdall_manager_new(S("{\"drivers\": {\"main\": {\"type\": \"memory\"}}, \"cookie\": {\"nmae\": \"x\"}}"),
+                             &poisoned));
     CHECK(contains(holdall_last_error_message(), "cookie") && contains(holdall_last_error_message(), "nmae"));
     /* The operator's mistake or the disk's: either is said. */
     int32_t status = holdall_manager_new(S("file:///proc/no/such/place"), &poisoned);
@@ -230,7 +234,8 @@ static void a_key_opens_its_session_where_keyed_sessions_are_on(void) {
 
 static void an_exclusive_open_makes_others_wait_until_the_commit_or_the_free(void) {
     token its = stored("n", "1");
-    holdall_open_options options = {.size = sizeof options, .flags = HOLDALL_LOCK_TIMEOUT, .mode = HOLDALL_MODE_EXCLUSIVE};
+    holdall_open_options options = {
+        .size = sizeof options, .flags = HOLDALL_LOCK_TIMEOUT, .mode = HOLDALL_MODE_EXCLUSIVE};
     holdall_session *first = NULL, *second = NULL;
     OK(holdall_manager_open_token(manager, its.text, 43, &options, &first));
     memset(&second, POISON, sizeof second);
@@ -366,7 +371,8 @@ static void the_session_an_event_comes_from_cannot_be_used_by_its_listener(void)
 static void figures_and_configuration_are_json_without_secrets(void) {
     holdall_buf stats, config;
     OK(holdall_manager_stats(manager, &stats));
-    CHECK(strstr(stats.data, "\"saved\":") && strstr(stats.data, "\"unknown_token\":") && strstr(stats.data, "\"main\":"));
+    CHECK(strstr(stats.data, "\"saved\":") && strstr(stats.data, "\"unknown_token\":") &&
+          strstr(stats.data, "\"main\":"));
     OK(holdall_manager_config(manager, &config));
     CHECK(strstr(config.data, "\"idle_timeout_s\":7200") && strstr(config.data, "\"keyed_secret\":"));
     CHECK(!strstr(config.data, SECRET));
@@ -444,8 +450,9 @@ static void records_can_be_seen_and_destroyed_by_their_locators(void) {
 
 /* Reading. */
 
-static const char *const everything = "{\"b\":true,\"big\":123456789012345678901234567890,\"i\":-9223372036854775808,"
-                                      "\"l\":[1,{\"a\":null}],\"n\":null,\"s\":\"a \\\"quote\\\" \\u00e9\"}";
+static const char *const everything =
+    "{\"b\":true,\"big\":123456789012345678901234567890,\"i\":-9223372036854775808,"
+    "\"l\":[1,{\"a\":null}],\"n\":null,\"s\":\"a \\\"quote\\\" \\u00e9\"}";
 
 static holdall_session *with_everything(void) {
     holdall_session *session = open_token(manager, "");
@@ -575,7 +582,8 @@ static void a_view_lives_through_every_call_that_takes_the_session_const(void) {
     OK(holdall_session_is_new(reading, &truth));
     OK(holdall_session_csrf_matches(reading, S("x"), &truth));
     WANT(HOLDALL_NOT_FOUND, holdall_session_previous_url(reading, &buf));
-    CHECK(same(loaded, "[1,{\"a\":null}]") && same(own, "\"set in this request\"") && same(old, "\"typed\"") && same(id, its_id));
+    CHECK(same(loaded, "[1,{\"a\":null}]") && same(own, "\"set in this request\"") && same(old, "\"typed\"") &&
+          same(id, its_id));
     holdall_session_free(session);
 }
 
@@ -695,7 +703,8 @@ static void increments_and_pushes_of_parallel_requests_all_arrive(void) {
     WANT(HOLDALL_E_INVALID_VALUE, holdall_session_push_json(b, S("n"), S("1")));
     COMMIT(HOLDALL_OK, a);
     COMMIT(HOLDALL_OK, b);
-    CHECK(is_stored(its.text, "n", "42") && is_stored(its.text, "new", "1") && is_stored(its.text, "list", "[\"a\",\"b\"]"));
+    CHECK(is_stored(its.text, "n", "42") && is_stored(its.text, "new", "1") &&
+          is_stored(its.text, "list", "[\"a\",\"b\"]"));
 }
 
 static void a_conflict_is_listed_with_its_key_and_reason(void) {
@@ -719,7 +728,9 @@ static void a_conflict_is_listed_with_its_key_and_reason(void) {
         int32_t reason;
         OK(holdall_commit_conflict(commit, i, &key, &reason));
         seen[reason]++;
-        CHECK(same(key, reason == HOLDALL_CONFLICT_NOT_AN_INTEGER ? "n" : reason == HOLDALL_CONFLICT_OUT_OF_RANGE ? "far" : "list"));
+        CHECK(same(key, reason == HOLDALL_CONFLICT_NOT_AN_INTEGER ? "n"
+                        : reason == HOLDALL_CONFLICT_OUT_OF_RANGE ? "far"
+                                                                  : "list"));
     }
     CHECK(seen[1] == 1 && seen[2] == 1 && seen[3] == 1);
     holdall_commit_free(commit);
@@ -795,7 +806,8 @@ static void flash_is_seen_by_the_next_request_and_by_no_further(void) {
     CHECK(has_json(session, "now", "1") && has_json(session, "text", "\"saved\""));
     token its = COMMIT(HOLDALL_OK, session);
     session = open_token(manager, its.text);
-    CHECK(has_json(session, "json", "{\"a\":1}") && has_json(session, "text", "\"saved\"") && is_missing(session, "now"));
+    CHECK(has_json(session, "json", "{\"a\":1}") && has_json(session, "text", "\"saved\"") &&
+          is_missing(session, "now"));
     COMMIT(HOLDALL_OK, session);
     session = open_token(manager, its.text);
     CHECK(is_missing(session, "json") && is_missing(session, "text"));
@@ -1058,7 +1070,8 @@ static void after_the_commit_a_session_reads_and_no_longer_writes(void) {
 
 static void a_commit_that_failed_can_be_repeated(void) {
     token its = stored("n", "1");
-    holdall_open_options options = {.size = sizeof options, .flags = HOLDALL_LOCK_TIMEOUT, .mode = HOLDALL_MODE_EXCLUSIVE};
+    holdall_open_options options = {
+        .size = sizeof options, .flags = HOLDALL_LOCK_TIMEOUT, .mode = HOLDALL_MODE_EXCLUSIVE};
     holdall_manager *hasty = NULL;
     char config[1400], driver[1200];
     strcpy(driver, check_driver);
@@ -1086,7 +1099,8 @@ static void a_commit_that_failed_can_be_repeated(void) {
 }
 
 static const check checks[] = {
-#define A(name) {#name, name, 0}
+#define A(name) \
+    { #name, name }
     A(the_header_and_the_library_are_of_one_version),
     A(every_status_and_every_event_has_a_name_of_its_own),
     A(the_last_error_is_of_this_thread_and_lives_until_its_next_failing_call),
@@ -1140,8 +1154,10 @@ static const check checks[] = {
 int main(int argc, char **argv) {
     check_arguments(argc, argv);
     for (int files = 0; files < 2; files++) {
-        if (files) check_use_files("api");
-        else check_use_memory();
+        if (files)
+            check_use_files("api");
+        else
+            check_use_memory();
         manager = new_manager("\"keyed_secret\": \"" SECRET "\",");
         check_all(checks, COUNT(checks), argc, argv);
         holdall_manager_free(manager);

@@ -1,8 +1,8 @@
 /*
  * fork.c - a manager made and warmed before fork(), as gunicorn --preload, uWSGI and Apache prefork do it.
  *
- * What it guards: no two processes choose the same id; no lock is shared with a child or left held by it; no call hangs; a
- * session belongs to the process that opened it; the library starts no thread. A watchdog ends whatever hangs.
+ * What it guards: no two processes choose the same id; no lock is shared with a child or left held by it; no call
+ * hangs; a session belongs to the process that opened it; the library starts no thread. A watchdog ends whatever hangs.
  */
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -49,7 +49,9 @@ static pid_t child_of(void (*run)(void *), void *with) {
 static void wait_for(pid_t child) {
     int status;
     CHECK(waitpid(child, &status, 0) == child);
-    if (WIFSIGNALED(status)) fprintf(stderr, "    a child was ended by signal %d%s\n", WTERMSIG(status), WTERMSIG(status) == SIGALRM ? ": it hung" : "");
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "    a child was ended by signal %d%s\n", WTERMSIG(status),
+                WTERMSIG(status) == SIGALRM ? ": it hung" : "");
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
@@ -242,7 +244,10 @@ static void a_session_of_the_parent_is_misuse_in_the_child_and_gives_no_cookie(v
 /* Locks. */
 
 static holdall_session *exclusive(const char *its, uint64_t timeout_ms, int32_t wanted) {
-    holdall_open_options options = {.size = sizeof options, .flags = HOLDALL_LOCK_TIMEOUT, .mode = HOLDALL_MODE_EXCLUSIVE, .lock_timeout_ms = timeout_ms};
+    holdall_open_options options = {.size = sizeof options,
+                                    .flags = HOLDALL_LOCK_TIMEOUT,
+                                    .mode = HOLDALL_MODE_EXCLUSIVE,
+                                    .lock_timeout_ms = timeout_ms};
     holdall_session *session = NULL;
     WANT(wanted, holdall_manager_open_token(manager, its, 43, &options, &session));
     return session;
@@ -300,6 +305,42 @@ static void a_lock_ends_with_the_process_that_held_it(void) {
     holdall_session_free(exclusive(its.text, 0, HOLDALL_OK));
 }
 
+typedef struct {
+    token locked;
+    int ready, from_parent;
+} orphan;
+
+static void outlive_the_parent(void *user) {
+    orphan *its = user;
+    char byte;
+    write_all(its->ready, "x", 1);
+    CHECK(read_all(its->from_parent, &byte, 1) == 1);
+}
+
+static void hold_fork_and_die(void *user) {
+    orphan *its = user;
+    (void)exclusive(its->locked.text, 0, HOLDALL_OK);
+    (void)child_of(outlive_the_parent, its);
+    raise(SIGKILL);
+}
+
+/* A lock belongs to the open file, which a child shares: unless it closes its copy, the lock outlives the one who took
+ * it. */
+static void a_lock_ends_with_its_process_though_a_child_of_it_lives_on(void) {
+    if (!over_files()) return;
+    int up[2], down[2];
+    char byte;
+    CHECK(pipe(up) == 0 && pipe(down) == 0);
+    orphan its = {.locked = stored(), .ready = up[1], .from_parent = down[0]};
+    pid_t child = child_of(hold_fork_and_die, &its);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    CHECK(read_all(up[0], &byte, 1) == 1);
+    holdall_session_free(exclusive(its.locked.text, 0, HOLDALL_OK));
+    write_all(down[1], "x", 1);
+    for (int i = 0; i < 2; i++) close(up[i]), close(down[i]);
+}
+
 /* Threads. */
 
 static volatile int stop;
@@ -313,7 +354,8 @@ static void *hammer(void *number) {
     while (!stop) {
         i++;
         int64_t sum;
-        holdall_open_options options = {.size = sizeof options, .mode = i % 2 ? HOLDALL_MODE_EXCLUSIVE : HOLDALL_MODE_SHARED};
+        holdall_open_options options = {.size = sizeof options,
+                                        .mode = i % 2 ? HOLDALL_MODE_EXCLUSIVE : HOLDALL_MODE_SHARED};
         holdall_session *session = NULL;
         int32_t status = holdall_manager_open_token(manager, hot[i % COUNT(hot)].text, 43, &options, &session);
         CHECK(status == HOLDALL_OK);
@@ -390,7 +432,8 @@ static void the_library_starts_no_thread(void) {
 }
 
 static const check checks[] = {
-#define A(name) {#name, name, 0}
+#define A(name) \
+    { #name, name }
     A(parent_and_children_never_choose_the_same_id_or_mask),
     A(children_see_sessions_of_files_and_begin_with_an_empty_memory),
     A(increments_of_all_processes_arrive),
@@ -398,6 +441,7 @@ static const check checks[] = {
     A(freeing_a_locked_session_in_the_child_leaves_the_parents_lock),
     A(a_child_that_lives_on_does_not_hold_the_parents_lock),
     A(a_lock_ends_with_the_process_that_held_it),
+    A(a_lock_ends_with_its_process_though_a_child_of_it_lives_on),
     A(a_child_may_fork_again),
     A(children_of_a_busy_parent_finish),
     A(the_library_starts_no_thread),
@@ -408,8 +452,10 @@ int main(int argc, char **argv) {
     alarm(WATCHDOG_S);
     tasks_before = threads_of_this_process();
     for (int files = 0; files < 2; files++) {
-        if (files) check_use_files("fork");
-        else check_use_memory();
+        if (files)
+            check_use_files("fork");
+        else
+            check_use_memory();
         manager = new_manager("");
         warm();
         check_all(checks, COUNT(checks), argc, argv);

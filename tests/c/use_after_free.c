@@ -1,8 +1,8 @@
 /*
  * use_after_free.c - breaks the header's rules on purpose, to prove that what watches the other programs can see it.
  *
- * Not a check: it is expected to be stopped. Arguments: "handle" uses a session that was freed, "view" reads a view of one,
- * "leak" forgets a buffer.
+ * Not a check: it is expected to be stopped. Arguments: "handle" uses a session that was freed, "view" reads a view of
+ * one, "leak" forgets a buffer.
  */
 #include <holdall.h>
 #include <stdio.h>

@@ -3,9 +3,9 @@
  *
  *     vectors --driver memory|file --dir SCRATCH FILE.json
  *
- * The grammar is in tests/vectors/README.md, the model is tests/vectors.rs. It prints TAP, a line for each vector, and below one
- * that failed the step, what was expected and what came. It exits 1 if one failed, and bails out with 2 where the file asks for
- * something this runner does not know: a misspelt operation must not pass for one that fails.
+ * The grammar is in tests/vectors/README.md, the model is tests/vectors.rs. It prints TAP, a line for each vector, and
+ * below one that failed the step, what was expected and what came. It exits 1 if one failed, and bails out with 2 where
+ * the file asks for something this runner does not know: a misspelt operation must not pass for one that fails.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <holdall.h>
@@ -70,7 +70,7 @@ static json_t *viewed(int32_t *status, holdall_slice view) {
 }
 
 static json_t *owned(int32_t *status, holdall_buf *buf) {
-    json_t *answer = viewed(status, (holdall_slice){ buf->data, buf->len });
+    json_t *answer = viewed(status, (holdall_slice){buf->data, buf->len});
     holdall_buf_free(buf);
     return answer;
 }
@@ -84,7 +84,7 @@ static json_t *argument(const json_t *arguments, size_t index, int is_right) {
 
 static holdall_slice text_at(const json_t *arguments, size_t index) {
     json_t *text = argument(arguments, index, json_is_string(json_array_get(arguments, index)));
-    return (holdall_slice){ json_string_value(text), json_string_length(text) };
+    return (holdall_slice){json_string_value(text), json_string_length(text)};
 }
 
 static int64_t number_at(const json_t *arguments, size_t index) {
@@ -111,12 +111,27 @@ static holdall_slice *keys_at(const json_t *arguments, size_t index, size_t *cou
     return keys;
 }
 
-/* The operations that are one call on the session, by the form of the call: what goes in and what comes out. VIEW_OF borrows
-   what a key names, TAKEN owns it; BUF is of a session that may be const, FRESH of one that may not. */
+/* The operations that are one call on the session, by the form of the call: what goes in and what comes out. VIEW_OF
+   borrows what a key names, TAKEN owns it; BUF is of a session that may be const, FRESH of one that may not. */
 typedef struct {
     const char *name;
     enum {
-        ACT, SWITCH, NATURAL, TEXT, KEYS, VALUE, REMEMBER, SUM, TRUTH, TRUTH_OF, VIEW, VIEW_OF, BUF, FRESH, TAKEN, KEYS_OF
+        ACT,
+        SWITCH,
+        NATURAL,
+        TEXT,
+        KEYS,
+        VALUE,
+        REMEMBER,
+        SUM,
+        TRUTH,
+        TRUTH_OF,
+        VIEW,
+        VIEW_OF,
+        BUF,
+        FRESH,
+        TAKEN,
+        KEYS_OF
     } form;
     union {
         int32_t (*ACT)(holdall_session *);
@@ -138,60 +153,119 @@ typedef struct {
     } call;
 } operation;
 
-#define CALL(name, form, suffix) { #name, form, { .form = holdall_session_##name##suffix } }
+#define CALL(name, form, suffix)                                \
+    {                                                           \
+#name, form, { .form = holdall_session_##name##suffix } \
+    }
 static const operation OPERATIONS[] = {
-    CALL(flush, ACT, ), CALL(reflash, ACT, ), CALL(regenerate, ACT, ), CALL(invalidate, ACT, ), CALL(touch, ACT, ),
+    CALL(flush, ACT, ),
+    CALL(reflash, ACT, ),
+    CALL(regenerate, ACT, ),
+    CALL(invalidate, ACT, ),
+    CALL(touch, ACT, ),
     CALL(regenerate_csrf_token, ACT, ),
-    CALL(reset, SWITCH, ), CALL(set_persistent, SWITCH, ),
-    CALL(set_idle_timeout, NATURAL, ), CALL(set_absolute_timeout, NATURAL, ), CALL(destroy, NATURAL, _at),
-    CALL(flash_input, TEXT, ), CALL(set_previous_url, TEXT, ),
-    CALL(delete, KEYS, ), CALL(keep, KEYS, ),
-    CALL(set, VALUE, _json), CALL(push, VALUE, _json), CALL(replace, VALUE, _json), CALL(flash, VALUE, _json),
+    CALL(reset, SWITCH, ),
+    CALL(set_persistent, SWITCH, ),
+    CALL(set_idle_timeout, NATURAL, ),
+    CALL(set_absolute_timeout, NATURAL, ),
+    CALL(destroy, NATURAL, _at),
+    CALL(flash_input, TEXT, ),
+    CALL(set_previous_url, TEXT, ),
+    CALL(delete, KEYS, ),
+    CALL(keep, KEYS, ),
+    CALL(set, VALUE, _json),
+    CALL(push, VALUE, _json),
+    CALL(replace, VALUE, _json),
+    CALL(flash, VALUE, _json),
     CALL(flash_now, VALUE, _json),
     CALL(remember, REMEMBER, _json),
-    CALL(increment, SUM, ), CALL(decrement, SUM, ),
+    CALL(increment, SUM, ),
+    CALL(decrement, SUM, ),
     CALL(is_new, TRUTH, ),
-    CALL(has, TRUTH_OF, ), CALL(exists, TRUTH_OF, ), CALL(missing, TRUTH_OF, ), CALL(csrf_matches, TRUTH_OF, ),
+    CALL(has, TRUTH_OF, ),
+    CALL(exists, TRUTH_OF, ),
+    CALL(missing, TRUTH_OF, ),
+    CALL(csrf_matches, TRUTH_OF, ),
     CALL(id, VIEW, ),
-    CALL(get, VIEW_OF, _json), CALL(old, VIEW_OF, ),
-    CALL(all, BUF, ), CALL(previous_url, BUF, ),
+    CALL(get, VIEW_OF, _json),
+    CALL(old, VIEW_OF, ),
+    CALL(all, BUF, ),
+    CALL(previous_url, BUF, ),
     CALL(csrf_token, FRESH, ),
     CALL(pull, TAKEN, _json),
-    CALL(only, KEYS_OF, ), CALL(except, KEYS_OF, ),
+    CALL(only, KEYS_OF, ),
+    CALL(except, KEYS_OF, ),
 };
 
 /* The answer, or NULL with any status but HOLDALL_OK. Arguments begin at 1: 0 is the handle. */
 static json_t *call(const operation *operation, holdall_session *session, const json_t *arguments, int32_t *status) {
-    holdall_slice a, b, view = { NULL, 0 }, *keys;
-    holdall_buf buf = { NULL, 0, 0 };
+    holdall_slice a, b, view = {NULL, 0}, *keys;
+    holdall_buf buf = {NULL, 0, 0};
     size_t count;
     int64_t sum = 0;
     bool truth = false;
 #define DO(form, ...) (*status = operation->call.form(session, __VA_ARGS__))
 #define DONE(json) (*status == HOLDALL_OK ? (json) : NULL)
     switch (operation->form) {
-    case ACT: *status = operation->call.ACT(session); return DONE(json_null());
-    case SWITCH: DO(SWITCH, truth_at(arguments, 1)); return DONE(json_null());
-    case NATURAL: DO(NATURAL, natural_at(arguments, 1)); return DONE(json_null());
-    case TEXT: a = text_at(arguments, 1); DO(TEXT, a.data, a.len); return DONE(json_null());
-    case KEYS: keys = keys_at(arguments, 1, &count); DO(KEYS, keys, count); free(keys); return DONE(json_null());
-    case VALUE:
-        a = text_at(arguments, 1), b = text_at(arguments, 2);
-        DO(VALUE, a.data, a.len, b.data, b.len);
-        return DONE(json_null());
-    case REMEMBER:
-        a = text_at(arguments, 1), b = text_at(arguments, 2);
-        DO(REMEMBER, a.data, a.len, b.data, b.len, &buf);
-        return owned(status, &buf);
-    case SUM: a = text_at(arguments, 1); DO(SUM, a.data, a.len, number_at(arguments, 2), &sum); return DONE(json_integer(sum));
-    case TRUTH: DO(TRUTH, &truth); return DONE(json_boolean(truth));
-    case TRUTH_OF: a = text_at(arguments, 1); DO(TRUTH_OF, a.data, a.len, &truth); return DONE(json_boolean(truth));
-    case VIEW: DO(VIEW, &view); return viewed(status, view);
-    case VIEW_OF: a = text_at(arguments, 1); DO(VIEW_OF, a.data, a.len, &view); return viewed(status, view);
-    case BUF: DO(BUF, &buf); return owned(status, &buf);
-    case FRESH: DO(FRESH, &buf); return owned(status, &buf);
-    case TAKEN: a = text_at(arguments, 1); DO(TAKEN, a.data, a.len, &buf); return owned(status, &buf);
-    case KEYS_OF: keys = keys_at(arguments, 1, &count); DO(KEYS_OF, keys, count, &buf); free(keys); return owned(status, &buf);
+        case ACT:
+            *status = operation->call.ACT(session);
+            return DONE(json_null());
+        case SWITCH:
+            DO(SWITCH, truth_at(arguments, 1));
+            return DONE(json_null());
+        case NATURAL:
+            DO(NATURAL, natural_at(arguments, 1));
+            return DONE(json_null());
+        case TEXT:
+            a = text_at(arguments, 1);
+            DO(TEXT, a.data, a.len);
+            return DONE(json_null());
+        case KEYS:
+            keys = keys_at(arguments, 1, &count);
+            DO(KEYS, keys, count);
+            free(keys);
+            return DONE(json_null());
+        case VALUE:
+            a = text_at(arguments, 1), b = text_at(arguments, 2);
+            DO(VALUE, a.data, a.len, b.data, b.len);
+            return DONE(json_null());
+        case REMEMBER:
+            a = text_at(arguments, 1), b = text_at(arguments, 2);
+            DO(REMEMBER, a.data, a.len, b.data, b.len, &buf);
+            return owned(status, &buf);
+        case SUM:
+            a = text_at(arguments, 1);
+            DO(SUM, a.data, a.len, number_at(arguments, 2), &sum);
+            return DONE(json_integer(sum));
+        case TRUTH:
+            DO(TRUTH, &truth);
+            return DONE(json_boolean(truth));
+        case TRUTH_OF:
+            a = text_at(arguments, 1);
+            DO(TRUTH_OF, a.data, a.len, &truth);
+            return DONE(json_boolean(truth));
+        case VIEW:
+            DO(VIEW, &view);
+            return viewed(status, view);
+        case VIEW_OF:
+            a = text_at(arguments, 1);
+            DO(VIEW_OF, a.data, a.len, &view);
+            return viewed(status, view);
+        case BUF:
+            DO(BUF, &buf);
+            return owned(status, &buf);
+        case FRESH:
+            DO(FRESH, &buf);
+            return owned(status, &buf);
+        case TAKEN:
+            a = text_at(arguments, 1);
+            DO(TAKEN, a.data, a.len, &buf);
+            return owned(status, &buf);
+        case KEYS_OF:
+            keys = keys_at(arguments, 1, &count);
+            DO(KEYS_OF, keys, count, &buf);
+            free(keys);
+            return owned(status, &buf);
     }
     return NULL;
 }
@@ -217,18 +291,22 @@ static void drop(handle **at) {
 }
 
 static holdall_open_options open_options(const world *world, json_t *given) {
-    static const struct { const char *name, *value; uint32_t number; } NAMED[] = {
-        { "mode", "shared", HOLDALL_MODE_SHARED },       { "mode", "exclusive", HOLDALL_MODE_EXCLUSIVE },
-        { "mode", "read_only", HOLDALL_MODE_READ_ONLY }, { "flash", "next_request", HOLDALL_FLASH_NEXT_REQUEST },
-        { "flash", "on_read", HOLDALL_FLASH_ON_READ },   { "flash", "explicit", HOLDALL_FLASH_EXPLICIT },
+    static const struct {
+        const char *name, *value;
+        uint32_t number;
+    } NAMED[] = {
+        {"mode", "shared", HOLDALL_MODE_SHARED},       {"mode", "exclusive", HOLDALL_MODE_EXCLUSIVE},
+        {"mode", "read_only", HOLDALL_MODE_READ_ONLY}, {"flash", "next_request", HOLDALL_FLASH_NEXT_REQUEST},
+        {"flash", "on_read", HOLDALL_FLASH_ON_READ},   {"flash", "explicit", HOLDALL_FLASH_EXPLICIT},
     };
-    holdall_open_options options = { .size = sizeof options, .flags = HOLDALL_AT, .now_ms = world->now_ms };
+    holdall_open_options options = {.size = sizeof options, .flags = HOLDALL_AT, .now_ms = world->now_ms};
     const char *name;
     json_t *value;
     json_object_foreach(given, name, value) {
         size_t i = 0;
-        while (json_is_string(value) && i < COUNT(NAMED)
-               && (strcmp(name, NAMED[i].name) != 0 || strcmp(json_string_value(value), NAMED[i].value) != 0)) i++;
+        while (json_is_string(value) && i < COUNT(NAMED) &&
+               (strcmp(name, NAMED[i].name) != 0 || strcmp(json_string_value(value), NAMED[i].value) != 0))
+            i++;
         if (json_is_string(value) && i < COUNT(NAMED)) {
             *(strcmp(name, "mode") == 0 ? &options.mode : &options.flash) = NAMED[i].number;
         } else if (strcmp(name, "lock_timeout_ms") == 0 && json_is_integer(value)) {
@@ -251,11 +329,12 @@ static json_t *open_handle(world *world, const char *how, json_t *arguments, int
     if (strcmp(how, "open") == 0) {
         visitor = json_array_get(arguments, 1);
         json_t *cookie = json_object_get(world->visitors, from.data);
-        from = (holdall_slice){ json_string_value(cookie), json_string_length(cookie) };
+        from = (holdall_slice){json_string_value(cookie), json_string_length(cookie)};
     }
-    *status = (strcmp(how, "open_token") == 0   ? holdall_manager_open_token
-               : strcmp(how, "open_keyed") == 0 ? holdall_manager_open_keyed
-                                                : holdall_manager_open)(world->manager, from.data, from.len, &options, &session);
+    *status = (strcmp(how, "open_token") == 0 ? holdall_manager_open_token
+               : strcmp(how, "open_keyed") == 0
+                   ? holdall_manager_open_keyed
+                   : holdall_manager_open)(world->manager, from.data, from.len, &options, &session);
     if (*status != HOLDALL_OK) return NULL;
     handle *handle = calloc(1, sizeof *handle);
     if (!handle) bail("out of memory");
@@ -288,7 +367,7 @@ static json_t *commit(world *world, handle *handle, json_t *arguments, int32_t *
         [HOLDALL_CONFLICT_NOT_AN_ARRAY] = "not_an_array",
         [HOLDALL_CONFLICT_OVERWRITTEN] = "overwritten",
     };
-    holdall_commit_options options = { .size = sizeof options, .flags = HOLDALL_AT, .now_ms = world->now_ms };
+    holdall_commit_options options = {.size = sizeof options, .flags = HOLDALL_AT, .now_ms = world->now_ms};
     json_t *ages = json_object_get(json_array_get(arguments, 1), "age_flash");
     if (ages) options.flags |= json_is_true(ages) ? HOLDALL_AGE_FLASH : HOLDALL_KEEP_FLASH;
 
@@ -303,7 +382,8 @@ static json_t *commit(world *world, handle *handle, json_t *arguments, int32_t *
     for (size_t i = 0; i < holdall_commit_header_count(commit); i++) {
         holdall_slice name, value;
         if (holdall_commit_header(commit, i, &name, &value) != HOLDALL_OK) bail("header %zu cannot be read", i);
-        json_array_append_new(handle->headers, json_pack("[oo]", text_of(name.data, name.len), text_of(value.data, value.len)));
+        json_array_append_new(handle->headers,
+                              json_pack("[oo]", text_of(name.data, name.len), text_of(value.data, value.len)));
     }
     json_array_clear(handle->conflicts);
     for (size_t i = 0; i < holdall_commit_conflict_count(commit); i++) {
@@ -318,8 +398,10 @@ static json_t *commit(world *world, handle *handle, json_t *arguments, int32_t *
     const char *line = set_cookie(handle);
     if (handle->visitor && line) {
         const char *visitor = json_string_value(handle->visitor);
-        if (strstr(line, "; Max-Age=0")) json_object_del(world->visitors, visitor);
-        else json_object_set_new(world->visitors, visitor, text_of(line, strcspn(line, ";")));
+        if (strstr(line, "; Max-Age=0"))
+            json_object_del(world->visitors, visitor);
+        else
+            json_object_set_new(world->visitors, visitor, text_of(line, strcspn(line, ";")));
     }
     return json_string(outcome);
 }
@@ -328,7 +410,8 @@ static json_t *commit(world *world, handle *handle, json_t *arguments, int32_t *
 static json_t *last(const handle *handle, const char *operation) {
     const char *line = set_cookie(handle);
     if (strcmp(operation, "conflicts") == 0) return json_incref(handle->conflicts);
-    if (strcmp(operation, "cookie") == 0) return json_string(!line ? "none" : strstr(line, "; Max-Age=0") ? "removed" : "set");
+    if (strcmp(operation, "cookie") == 0)
+        return json_string(!line ? "none" : strstr(line, "; Max-Age=0") ? "removed" : "set");
     if (strcmp(operation, "max_age") == 0) {
         const char *age = line ? strstr(line, "; Max-Age=") : NULL;
         return age ? json_integer(strtoll(age + strlen("; Max-Age="), NULL, 10)) : json_null();
@@ -336,9 +419,7 @@ static json_t *last(const handle *handle, const char *operation) {
     if (strcmp(operation, "headers") == 0) {
         json_t *names = json_array(), *header;
         size_t index;
-        json_array_foreach(handle->headers, index, header) {
-            json_array_append(names, json_array_get(header, 0));
-        }
+        json_array_foreach(handle->headers, index, header) { json_array_append(names, json_array_get(header, 0)); }
         return names;
     }
     return NULL;
@@ -370,7 +451,7 @@ static json_t *perform(world *world, const char *operation, json_t *arguments, i
         return *status == HOLDALL_OK ? json_integer(count) : NULL;
     }
     text_at(arguments, 0);
-    static const char *const OPENINGS[] = { "open", "open_header", "open_token", "open_keyed" };
+    static const char *const OPENINGS[] = {"open", "open_header", "open_token", "open_keyed"};
     for (size_t i = 0; i < COUNT(OPENINGS); i++) {
         if (strcmp(operation, OPENINGS[i]) == 0) return open_handle(world, operation, arguments, status);
     }
@@ -408,8 +489,10 @@ static json_t *filled(const world *world, json_t *value) {
             if (*rest != '$' || length <= longest || strncmp(rest + 1, name, length) != 0) continue;
             longest = length, chosen = kept;
         }
-        if (chosen) fputs(json_string_value(chosen), out), rest += 1 + longest;
-        else fputc(*rest++, out);
+        if (chosen)
+            fputs(json_string_value(chosen), out), rest += 1 + longest;
+        else
+            fputc(*rest++, out);
     }
     fclose(out);
     json_t *text = json_stringn(data, len);
@@ -434,7 +517,8 @@ static char *step(world *world, json_t *step) {
     int32_t status;
     json_t *answer = perform(world, operation, arguments, &status);
 
-    /* Only what an operation's grammar has for an answer came as one: any other status is an error, a positive one too. */
+    /* Only what an operation's grammar has for an answer came as one: any other status is an error, a positive one too.
+     */
     bool right = status != HOLDALL_OK ? fails && strcmp(holdall_status_name(status), json_string_value(end)) == 0
                  : answers            ? json_equal(answer, expected)
                  : keeps              ? json_is_string(answer)
@@ -446,11 +530,17 @@ static char *step(world *world, json_t *step) {
         size_t len;
         FILE *out = open_memstream(&why, &len);
         if (!out) bail("out of memory");
-        fprintf(out, "expected %s%s, got ", fails ? "the error " : keeps ? "text to keep as " : answers ? "" : "no error",
+        fprintf(out, "expected %s%s, got ",
+                fails     ? "the error "
+                : keeps   ? "text to keep as "
+                : answers ? ""
+                          : "no error",
                 answers || fails || keeps ? wanted : "");
         holdall_slice message = holdall_last_error_message();
-        if (got) fprintf(out, "%s", got);
-        else fprintf(out, "%s: %.*s", holdall_status_name(status), (int)message.len, message.data);
+        if (got)
+            fprintf(out, "%s", got);
+        else
+            fprintf(out, "%s: %.*s", holdall_status_name(status), (int)message.len, message.data);
         fclose(out);
         free(wanted);
         free(got);
@@ -478,15 +568,17 @@ static json_t *config(json_t *vector, const char *driver, const char *scratch) {
 
 /* The first capability that the vector needs and the driver has not, or NULL. */
 static const char *lacking(holdall_manager *manager, json_t *vector) {
-    holdall_buf buf = { NULL, 0, 0 };
+    holdall_buf buf = {NULL, 0, 0};
     if (holdall_manager_stats(manager, &buf) != HOLDALL_OK) bail("no stats");
     json_t *stats = json_loadb(buf.data, buf.len, JSON_ALLOW_NUL, NULL), *capabilities = NULL, *need;
     holdall_buf_free(&buf);
-    if (json_unpack(stats, "{s:{s:{s:o}}}", "drivers", "main", "capabilities", &capabilities) != 0) bail("no capabilities");
+    if (json_unpack(stats, "{s:{s:{s:o}}}", "drivers", "main", "capabilities", &capabilities) != 0)
+        bail("no capabilities");
     const char *lack = NULL;
     size_t index;
     json_array_foreach(json_object_get(vector, "needs"), index, need) {
-        if (!lack && !json_is_true(json_object_get(capabilities, json_string_value(need)))) lack = json_string_value(need);
+        if (!lack && !json_is_true(json_object_get(capabilities, json_string_value(need))))
+            lack = json_string_value(need);
     }
     json_decref(stats);
     return lack;
@@ -497,7 +589,7 @@ static bool run(json_t *vector, const char *title, size_t number, const char *dr
     const char *name = json_string_value(json_object_get(vector, "name"));
     json_t *steps = json_object_get(vector, "steps"), *settings = config(vector, driver, scratch), *each;
     if (!name || !json_is_array(steps)) bail("vector %zu has no name or no steps", number);
-    world world = { .now_ms = BEGINNING_MS, .visitors = json_object(), .kept = json_object() };
+    world world = {.now_ms = BEGINNING_MS, .visitors = json_object(), .kept = json_object()};
     char *text = shown(settings), *why = NULL;
     const char *lack = NULL;
 
@@ -507,7 +599,8 @@ static bool run(json_t *vector, const char *title, size_t number, const char *dr
         json_array_foreach(steps, index, each) {
             if (lack || (why = step(&world, each))) break;
         }
-        printf("%s %zu - %s: %s%s%s\n", why ? "not ok" : "ok", number, title, name, lack ? " # SKIP " : "", lack ? lack : "");
+        printf("%s %zu - %s: %s%s%s\n", why ? "not ok" : "ok", number, title, name, lack ? " # SKIP " : "",
+               lack ? lack : "");
         if (why) {
             char *where = shown(each);
             printf("# step %zu %s: %s\n", index, where, why);
@@ -535,16 +628,20 @@ static bool run(json_t *vector, const char *title, size_t number, const char *dr
 int main(int argc, char **argv) {
     const char *driver = NULL, *scratch = NULL, *path = NULL, *source;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--driver") == 0 && i + 1 < argc) driver = argv[++i];
-        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc) scratch = argv[++i];
-        else path = argv[i];
+        if (strcmp(argv[i], "--driver") == 0 && i + 1 < argc)
+            driver = argv[++i];
+        else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
+            scratch = argv[++i];
+        else
+            path = argv[i];
     }
     if (!driver || !path || !scratch) bail("usage: vectors --driver memory|file --dir SCRATCH FILE.json");
 
     json_error_t error;
     json_t *file = json_load_file(path, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error), *vectors, *vector;
     if (!file) bail("%s:%d: %s", path, error.line, error.text);
-    if (json_unpack(file, "{s:s, s:o}", "source", &source, "vectors", &vectors) != 0) bail("%s: no source or no vectors", path);
+    if (json_unpack(file, "{s:s, s:o}", "source", &source, "vectors", &vectors) != 0)
+        bail("%s: no source or no vectors", path);
     const char *slash = strrchr(path, '/'), *stem = slash ? slash + 1 : path;
     json_t *title = json_sprintf("%s: %.*s", driver, (int)strcspn(stem, "."), stem);
 

@@ -357,7 +357,7 @@ CHECK("a session may have a flash policy of its own") {
     };
 
     EXPECT(!after_read(holdall::flash_policy::configured) && !after_read(holdall::flash_policy::next_request));
-    EXPECT(!after_read(holdall::flash_policy::on_read) && after_read(holdall::flash_policy::on_commit_asked));
+    EXPECT(!after_read(holdall::flash_policy::on_read) && after_read(holdall::flash_policy::explicit_));
 }
 
 // ---------------------------------------------------------------------------------------- identity

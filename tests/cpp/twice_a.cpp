@@ -12,5 +12,13 @@ int main() {
     holdall::manager manager("memory:", status);
     holdall::session session = manager.open("", status);
     session.increment("n", status);
-    return !status.failed() && count_in_b(session) == 2 ? 0 : 1;
+    if (status.failed() || count_in_b(session) != 2) return 1;
+
+    // Were on_error the same to the linker in both files, the one of the file without exceptions could be taken here.
+    try {
+        session.increment("", 1);
+    } catch (const holdall::error &) {
+        return 0;
+    }
+    return 2;
 }

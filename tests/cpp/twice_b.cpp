@@ -6,5 +6,5 @@ std::int64_t count_in_b(holdall::session &session);
 
 std::int64_t count_in_b(holdall::session &session) {
     holdall::status status;
-    return session.increment("n", status);
+    return session.increment("n", 1, status);
 }

@@ -15,12 +15,13 @@ PROGRAM = Path(os.environ.get("HOLDALL_DEMO", ROOT / "build" / "demo"))
 class Demo:
     """A running demo. `with` stops it, and finds fault with one that does not end well."""
 
-    def __init__(self, sessions, under=()):
+    def __init__(self, sessions=None, under=(), cwd=None):
+        options = [] if sessions is None else ["--sessions", sessions]
         self.process = subprocess.Popen(
-            [*under, str(PROGRAM), "--sessions", sessions, "--port", "0"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*under, str(PROGRAM.resolve()), *options, "--port", "0"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
         )
-        self._out, self._err, self._ready = [], [], queue.Queue()
+        self._out, self._err, self._ready, self._more = [], [], queue.Queue(), threading.Condition()
         self._readers = [
             threading.Thread(target=self._read, args=pair, daemon=True)
             for pair in [(self.process.stdout, self._out), (self.process.stderr, self._err)]
@@ -35,7 +36,9 @@ class Demo:
 
     def _read(self, pipe, lines):
         for line in pipe:
-            lines.append(line)
+            with self._more:
+                lines.append(line)
+                self._more.notify_all()
             if ready := re.match(r"Ready: (http://\S+)/$", line.strip()):
                 self._ready.put(ready[1])
         pipe.close()
@@ -47,6 +50,11 @@ class Demo:
     @property
     def complaints(self):
         return "".join(self._err)
+
+    def wait_for_complaint(self, words):
+        """Until it stands on stderr, which is read by another thread than the one that reads the response."""
+        with self._more:
+            return self._more.wait_for(lambda: words in self.complaints, timeout=60)
 
     def stop(self, by=signal.SIGTERM):
         """Ends it and answers its exit status."""

@@ -67,7 +67,7 @@ class Visitor:
 
     @property
     def cookies(self):
-        """For requests beside this visitor's: a Session of requests is not for several threads."""
+        """For requests beside this visitor's."""
         return self.http.cookies.get_dict()
 
     def get(self, path="/"):
@@ -80,6 +80,11 @@ class Visitor:
         """Posts a form with the token of the page before, and does not follow the redirect."""
         form = {"csrf_token": self.token, **fields}
         return self.http.post(self.url + path, form, timeout=TIMEOUT, allow_redirects=False)
+
+    def form(self, path, **fields):
+        """The request that send() would send."""
+        form = {"csrf_token": self.token, **fields}
+        return requests.Request("POST", self.url + path, data=form, cookies=self.cookies)
 
     def submit(self, path, **fields):
         """Posts a form as a browser does: what is answered is the page that the redirect leads to."""

@@ -45,7 +45,7 @@ fn full(manager: &Manager, token: &str) {
     // SAFETY: ignoring a signal installs no handler. The write then fails with EFBIG, instead of ending the process.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     let before = getrlimit(Resource::Fsize);
-    setrlimit(Resource::Fsize, Rlimit { current: Some(2048), ..before.clone() }).expect("a lower limit");
+    setrlimit(Resource::Fsize, Rlimit { current: Some(2048), ..before }).expect("a lower limit");
 
     let mut growing = manager.open_token(token).expect("open");
     growing.set("text", &text_for(2)).expect("set");
