@@ -248,10 +248,15 @@ impl<'a> View<'a> {
     }
 }
 
-/// Whether two records differ in nothing but which commit wrote them.
-pub(crate) fn same_but_for_commit(one: &[u8], other: &[u8]) -> bool {
-    // Revision and commit id: bytes 8 to 31.
-    one.len() == other.len() && one.len() >= HEAD_BYTES && one[..8] == other[..8] && one[32..] == other[32..]
+/// Whether two records differ in nothing but which commit wrote them, and when they say they were made.
+pub(crate) fn same_content(one: &[u8], other: &[u8]) -> bool {
+    // Revision, commit id and creation: bytes 8 to 39.
+    one.len() == other.len() && one.len() >= HEAD_BYTES && one[..8] == other[..8] && one[40..] == other[40..]
+}
+
+/// Sets when a record says it was made.
+pub(crate) fn set_created(record: &mut [u8], created_ms: u64) {
+    record[32..40].copy_from_slice(&created_ms.to_le_bytes());
 }
 
 struct Row {

@@ -1356,13 +1356,14 @@ impl Session {
             *edited = Edited::Expired;
             return Ok(Verdict::Keep);
         }
-        if otherwise != Otherwise::Write && record::same_but_for_commit(stored, &new[start..]) {
+        if otherwise != Otherwise::Write && record::same_content(stored, &new[start..]) {
             if otherwise == Otherwise::Keep {
                 *edited = Edited::Same;
                 return Ok(Verdict::Keep);
             }
             new.truncate(start);
             new.extend_from_slice(stored);
+            record::set_created(&mut new[start..], head.created_ms);
             return Ok(Verdict::Write { expiry_ms });
         }
         *edited = Edited::Written { expiry_ms, persistence: head.persistence };
@@ -1412,7 +1413,7 @@ impl Session {
                     let replay = self.replay(Some(record.view()), ages_flash, commit, fresh_csrf, now_ms);
                     let otherwise = match to {
                         Some(_) => Otherwise::Write,
-                        None if touch_is_due => Otherwise::Touch,
+                        None if touch_is_due || begins_later => Otherwise::Touch,
                         None => Otherwise::Keep,
                     };
                     let mut edit = |stored: &[u8], new: &mut Vec<u8>| {

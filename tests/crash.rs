@@ -41,8 +41,10 @@ fn after_two_hundred_kills_every_acknowledged_commit_is_there() {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(worker.stdout.take().unwrap()).lines();
-        // Not before it works, or most kills would hit its start.
-        acknowledged[which] = output.next().unwrap().unwrap().parse().unwrap();
+        // Not before it has done some work, or on a busy machine most kills would hit its start.
+        for _ in 0..5 {
+            acknowledged[which] = output.next().unwrap().unwrap().parse().unwrap();
+        }
         std::thread::sleep(Duration::from_micros(u64::try_from(dice.below(3000)).unwrap()));
         worker.kill().unwrap();
         worker.wait().unwrap();
@@ -65,7 +67,7 @@ fn after_two_hundred_kills_every_acknowledged_commit_is_there() {
         acknowledged[which] = n;
     }
 
-    assert!(acknowledged.iter().sum::<i64>() > 1000, "the workers did nothing: {acknowledged:?}");
+    assert!(acknowledged.iter().sum::<i64>() >= 1000, "the workers did nothing: {acknowledged:?}");
     for (token, n) in tokens.iter().zip(&acknowledged) {
         assert_eq!(value(&place.manager, token, "n"), Some(n.to_string()));
     }

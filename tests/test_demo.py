@@ -8,6 +8,7 @@ import json
 import shutil
 import signal
 import subprocess
+from itertools import cycle
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 
@@ -175,6 +176,14 @@ def test_what_was_typed_comes_back_as_the_text_it_was(visitor, text):
 # -------------------------------------------------------------------------------------------------------------- parallel
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """The addresses of two processes that share their sessions."""
+    sessions = tmp_path_factory.mktemp("shared").joinpath("s").as_uri()
+    with Demo(sessions) as one, Demo(sessions) as other:
+        yield [one.url, other.url]
+
+
 def test_26_letters_added_at_once_all_arrive(visitor):
     answers = volley(*[visitor.form("/cart/add", item=letter) for letter in ascii_lowercase])
 
@@ -182,14 +191,24 @@ def test_26_letters_added_at_once_all_arrive(visitor):
     assert sorted(visitor.get().items) == list(ascii_lowercase)
 
 
-def test_items_removed_while_others_are_added_neither_stay_nor_take_any_along(visitor):
+def test_26_letters_added_at_once_in_two_processes_all_arrive(pair):
+    visitor = Visitor(pair[0])
+
+    answers = volley(*[visitor.form("/cart/add", to, item=letter)
+                       for letter, to in zip(ascii_lowercase, cycle(pair), strict=False)])
+
+    assert answers == [303] * 26
+    assert sorted(visitor.get().items) == list(ascii_lowercase)
+
+
+def test_items_removed_in_one_process_while_others_are_added_in_another_neither_stay_nor_take_any_along(pair):
+    visitor = Visitor(pair[0])
     for letter in ascii_uppercase:
         visitor.send("/cart/add", item=letter)
-    visitor.get()
 
-    removals = [visitor.form("/cart/remove", item=letter) for letter in ascii_uppercase]
-    additions = [visitor.form("/cart/add", item=letter) for letter in ascii_lowercase]
-    answers = volley(*[form for pair in zip(removals, additions, strict=True) for form in pair])
+    removals = [visitor.form("/cart/remove", pair[0], item=letter) for letter in ascii_uppercase]
+    additions = [visitor.form("/cart/add", pair[1], item=letter) for letter in ascii_lowercase]
+    answers = volley(*removals, *additions)
 
     assert answers == [303] * 52
     assert sorted(visitor.get().items) == list(ascii_lowercase)
@@ -198,10 +217,19 @@ def test_items_removed_while_others_are_added_neither_stay_nor_take_any_along(vi
 def test_visits_at_once_all_count(demo, visitor):
     before = visitor.get().visits
 
-    answers = volley(*[requests.Request("GET", demo.url + "/", cookies=visitor.cookies)] * 40)
+    answers = volley(*[requests.Request("GET", demo.url + "/", cookies=visitor.cookies)] * 400)
 
-    assert answers == [200] * 40
-    assert visitor.get().visits == before + 41
+    assert answers == [200] * 400
+    assert visitor.get().visits == before + 401
+
+
+def test_visits_at_once_in_two_processes_all_count(pair):
+    visitor = Visitor(pair[0])
+
+    answers = volley(*[requests.Request("GET", url + "/", cookies=visitor.cookies) for url in pair * 400])
+
+    assert answers == [200] * 800
+    assert visitor.get().visits == 1 + 801
 
 
 def test_a_session_that_is_signed_out_while_others_write_to_it_does_not_come_back(demo, visitor):

@@ -410,16 +410,22 @@ impl State {
         true
     }
 
+    /// A clock that was ahead is set back: the sweep goes back with it, before anything is filed by the new time. What is
+    /// filed under later granules is met again within one round.
+    fn notice(&mut self, now_ms: u64) {
+        let now_granule = now_ms / self.granule_ms;
+        if now_granule < self.due {
+            self.due = now_granule;
+            self.due_left = None;
+        }
+    }
+
     /// Looks at entries whose granule has passed, at no more than `limit` of them. Empty buckets are stepped over, at most
     /// one round of them.
     fn sweep(&mut self, now_ms: u64, limit: usize, events: &mut Events) -> Swept {
         let mut swept = Swept::default();
         let now_granule = now_ms / self.granule_ms;
-        if now_granule < self.due {
-            // The clock was set back. What is filed under later granules is met again within one round.
-            self.due = now_granule;
-            self.due_left = None;
-        }
+        self.notice(now_ms);
         if now_granule.saturating_sub(self.due) > BUCKETS as u64 {
             // A whole round has passed: every bucket is due once, none twice.
             self.due = now_granule - BUCKETS as u64;
@@ -501,6 +507,10 @@ impl Shards {
             if !below {
                 other = target.map(Shard::enter);
             }
+            state.notice(now_ms);
+            if let Some(other) = &mut other {
+                other.notice(now_ms);
+            }
             let Some(at) = state.living(found, now_ms) else {
                 return Ok(state.moved(found, now_ms));
             };
@@ -553,6 +563,7 @@ impl Shards {
     fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, asker: Asker) -> Result<Updated> {
         let shard = self.of(locator);
         let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
+        state.notice(now_ms);
         match state.living(found, now_ms) {
             Some(at) => {
                 state.set_expiry(at, expiry_ms);
@@ -648,6 +659,7 @@ impl Driver for Memory {
         events: &mut Events,
     ) -> Result<bool> {
         let mut state = self.shards.get()?.of(locator).enter();
+        state.notice(now_ms);
         if let Some(at) = state.find(locator) {
             if state.slots[at as usize].expiry_ms > now_ms || state.slots[at as usize].lock != 0 {
                 return Ok(false);

@@ -81,10 +81,10 @@ class Visitor:
         form = {"csrf_token": self.token, **fields}
         return self.http.post(self.url + path, form, timeout=TIMEOUT, allow_redirects=False)
 
-    def form(self, path, **fields):
-        """The request that send() would send."""
+    def form(self, path, to=None, **fields):
+        """The request that send() would send, here or to another demo."""
         form = {"csrf_token": self.token, **fields}
-        return requests.Request("POST", self.url + path, data=form, cookies=self.cookies)
+        return requests.Request("POST", (to or self.url) + path, data=form, cookies=self.cookies)
 
     def submit(self, path, **fields):
         """Posts a form as a browser does: what is answered is the page that the redirect leads to."""
