@@ -56,7 +56,7 @@ lint: lint-packages $(VENV)/ready
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
-	$(VENV)/bin/ruff check --quiet tests tools
+	$(VENV)/bin/ruff check --quiet tests tools/test
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp

@@ -10,7 +10,7 @@ import signal
 import subprocess
 from itertools import cycle
 from pathlib import Path
-from string import ascii_lowercase, ascii_uppercase
+from string import ascii_lowercase
 
 import pytest
 import requests
@@ -19,6 +19,8 @@ from demo.visitor import TIMEOUT, Page, Visitor
 from demo.volley import volley
 
 SCRIPT = "<script>alert(1)</script>"
+# A race that is lost in one round may be won in the next: with the locks taken out, six rounds have always shown it.
+ROUNDS = 6
 
 
 @pytest.fixture(scope="module", params=["file", "memory"])
@@ -191,8 +193,9 @@ def test_26_letters_added_at_once_all_arrive(visitor):
     assert sorted(visitor.get().items) == list(ascii_lowercase)
 
 
-def test_26_letters_added_at_once_in_two_processes_all_arrive(pair):
-    visitor = Visitor(pair[0])
+@pytest.mark.parametrize("again", range(ROUNDS))
+def test_26_letters_added_at_once_in_two_processes_all_arrive(pair, again):
+    visitor = Visitor(pair[again % 2])
 
     answers = volley(*[visitor.form("/cart/add", to, item=letter)
                        for letter, to in zip(ascii_lowercase, cycle(pair), strict=False)])
@@ -201,17 +204,18 @@ def test_26_letters_added_at_once_in_two_processes_all_arrive(pair):
     assert sorted(visitor.get().items) == list(ascii_lowercase)
 
 
-def test_items_removed_in_one_process_while_others_are_added_in_another_neither_stay_nor_take_any_along(pair):
-    visitor = Visitor(pair[0])
-    for letter in ascii_uppercase:
-        visitor.send("/cart/add", item=letter)
+@pytest.mark.parametrize("again", range(ROUNDS))
+def test_items_removed_in_one_process_while_others_are_added_in_another_neither_stay_nor_take_any_along(pair, again):
+    visitor = Visitor(pair[again % 2])
+    old, new = [f"old {number}" for number in range(48)], [f"new {number}" for number in range(48)]
+    volley(*[visitor.form("/cart/add", item=item) for item in old], connections=1)
 
-    removals = [visitor.form("/cart/remove", pair[0], item=letter) for letter in ascii_uppercase]
-    additions = [visitor.form("/cart/add", pair[1], item=letter) for letter in ascii_lowercase]
+    removals = [visitor.form("/cart/remove", pair[0], item=item) for item in old]
+    additions = [visitor.form("/cart/add", pair[1], item=item) for item in new]
     answers = volley(*removals, *additions)
 
-    assert answers == [303] * 52
-    assert sorted(visitor.get().items) == list(ascii_lowercase)
+    assert answers == [303] * 96
+    assert sorted(visitor.get().items) == sorted(new)
 
 
 def test_visits_at_once_all_count(demo, visitor):
@@ -461,13 +465,13 @@ def test_in_a_browser_one_signs_in_fills_the_cart_and_signs_out(browser):
 
 
 def test_two_browsers_do_not_see_each_other(browsers):
-    for browser, name in zip(browsers, ["Ada", "Bob"]):
+    for browser, name in zip(browsers, ["Ada", "Bob"], strict=True):
         browser.driver.delete_all_cookies()
         browser.get()
         browser.submit("/sign-in", name=name)
         browser.submit("/cart/add", item=f"{name}'s towel")
 
-    for browser, name in zip(browsers, ["Ada", "Bob"]):
+    for browser, name in zip(browsers, ["Ada", "Bob"], strict=True):
         browser.get()
         assert browser.text("#user") == name and browser.texts(".item") == [f"{name}'s towel"]
 

@@ -59,7 +59,7 @@ def check(lines, driver, file):
     assert vectors and lines[0] == f"1..{len(vectors)}"
     assert lines[1:] == [
         f"ok {number} - {title}" + (f" # SKIP {skip[0]}" if skip else "")
-        for number, (title, skip) in enumerate(zip(titles, skips), 1)
+        for number, (title, skip) in enumerate(zip(titles, skips, strict=True), 1)
     ]
 
 
