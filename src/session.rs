@@ -542,17 +542,20 @@ fn typed_borrowed<'a, T: serde::Deserialize<'a>>(key: &str, text: &'a str) -> Re
 
 // Writing.
 impl Session {
-    fn for_writing(&mut self) -> Result<()> {
+    fn may_write(&self) -> Result<()> {
         match (self.stage, self.mode) {
             (Stage::Committed, _) => Err(Error::misuse("the session was committed; open another for further changes")),
             (Stage::Destroyed, _) => Err(Error::misuse("the session was destroyed")),
             (Stage::Open, Mode::ReadOnly) => Err(Error::misuse("the session was opened read-only")),
-            (Stage::Open, _) => {
-                self.found()?;
-                self.settle();
-                Ok(())
-            }
+            (Stage::Open, _) => Ok(()),
         }
+    }
+
+    fn for_writing(&mut self) -> Result<()> {
+        self.may_write()?;
+        self.found()?;
+        self.settle();
+        Ok(())
     }
 
     /// Turns flash that was given to the caller into operations.
@@ -964,21 +967,33 @@ impl Session {
         if self.stage == Stage::Destroyed {
             return Ok(());
         }
-        self.for_writing()?;
+        self.may_write()?;
         fork::check(self.generation)?;
-        if let Some(record) = self.record()? {
-            let deleted = {
-                let events = &mut *self.events.borrow_mut();
-                self.records(record).delete(&record.locator, now_ms, events)
-            };
-            if let Err(error) = deleted {
-                self.note_failure(&error);
-                return Err(error);
-            }
-        }
+        self.delete_record(now_ms).inspect_err(|error| self.note_failure(error))?;
         self.stage = Stage::Destroyed;
         self.release();
         Ok(())
+    }
+
+    fn delete_record(&self, now_ms: u64) -> Result<()> {
+        match self.found() {
+            Ok(Found::Nothing) => Ok(()),
+            Ok(Found::Record(record)) => {
+                let events = &mut *self.events.borrow_mut();
+                self.records(record).delete(&record.locator, now_ms, events).map(|_| ())
+            }
+            // A record that cannot be read must not keep anybody signed in: whatever the request's tokens name goes.
+            Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Unsupported) => {
+                let locators: Vec<Locator> = match &self.source {
+                    Source::Keyed(locator) => vec![*locator],
+                    Source::Tokens { ids, .. } => ids.iter().flatten().map(SessionId::locator).collect(),
+                };
+                let events = &mut *self.events.borrow_mut();
+                let driver = &self.manager.named().driver;
+                locators.iter().try_for_each(|locator| driver.delete(locator, now_ms, events).map(|_| ()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Extends the idle timeout at commit, even where throttling would not.
@@ -1148,7 +1163,7 @@ impl Session {
     /// # Errors
     /// As [`commit`](Session::commit).
     pub fn commit_with(&mut self, options: CommitOptions) -> Result<Commit> {
-        if self.stage == Stage::Committed || self.found.get().is_none() {
+        if self.stage == Stage::Committed || self.stage == Stage::Open && self.found.get().is_none() {
             return Ok(Commit { outcome: Outcome::Unchanged, conflicts: Vec::new(), headers: Vec::new() });
         }
         fork::check(self.generation)?;

@@ -268,3 +268,27 @@ fn a_regenerate_that_stopped_half_way_leaves_the_old_id_whole() {
     while !manager.sweep_at(1000, later).unwrap().finished {}
     assert_eq!(place.files().len(), 0, "the record has expired by then too");
 }
+
+#[test]
+fn a_record_over_a_limit_that_was_lowered_is_not_read_but_can_be_destroyed_and_swept() {
+    let place = Place::new("file");
+    let text = format!("{:?}", "x".repeat(10_000));
+    let tokens: Vec<String> = (0..3).map(|_| stored(&place.manager, &[("k", &text)])).collect();
+    let lower = place.config.replace(r#"{"default""#, r#"{"max_record_bytes":2000,"default""#);
+    let manager = Manager::new(&lower).unwrap();
+
+    let error = open(&manager, &tokens[0]).get_json("k").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.message().contains("limit is 2000"), "{error}");
+
+    let mut session = open(&manager, &tokens[0]);
+    session.destroy().unwrap();
+    assert_eq!(session.commit().unwrap().outcome().name(), "gone");
+    assert_eq!(place.files().len(), 2);
+    assert_eq!(common::records(&manager), 2);
+    let mut removed = 0;
+    while removed < 2 {
+        removed += manager.sweep_at(100, common::NOW_MS * 2).unwrap().removed;
+    }
+    assert_eq!(place.files().len(), 0);
+}
