@@ -614,7 +614,8 @@ int32_t holdall_manager_config(const holdall_manager *manager, holdall_buf *out)
 
 /**
  * Removes expired records, looking at no more than `limit` entries. Ordinary traffic does this too, 64 entries at a time; a
- * timer or a cron job makes expired data go sooner.
+ * timer or a cron job makes expired data go sooner. In memory a record may outlast its end by a 512th of the idle timeout, and
+ * at least a second, before a sweep sees it; it is never read then.
  */
 int32_t holdall_manager_sweep(const holdall_manager *manager,
                               size_t limit,

@@ -274,7 +274,8 @@ impl Manager {
     }
 
     /// Removes expired records, looking at no more than `limit` entries of the driver. Ordinary traffic does this too,
-    /// 64 entries at a time; call it from a timer or a cron job to have expired data gone sooner.
+    /// 64 entries at a time; call it from a timer or a cron job to have expired data gone sooner. In memory a record may
+    /// outlast its end by a 512th of the idle timeout, and at least a second, before a sweep sees it; it is never read then.
     ///
     /// # Errors
     /// `unavailable`.

@@ -354,7 +354,8 @@ pub unsafe extern "C" fn holdall_manager_config(manager: *const holdall_manager,
 }
 
 /// Removes expired records, looking at no more than `limit` entries. Ordinary traffic does this too, 64 entries at a time; a
-/// timer or a cron job makes expired data go sooner.
+/// timer or a cron job makes expired data go sooner. In memory a record may outlast its end by a 512th of the idle timeout, and
+/// at least a second, before a sweep sees it; it is never read then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn holdall_manager_sweep(
     manager: *const holdall_manager,
