@@ -28,7 +28,8 @@ pub trait Records: Send {
     /// One atomic read-modify-write: `edit` gets the stored bytes and appends the new ones to its buffer, or says that
     /// nothing is to be done. With `to`, the record moves there in the same step and leaves a marker for
     /// [`MOVED_MARKER_MS`]. After an error from `edit` or from the storage the record is as it was, unless the error says
-    /// [`Error::may_have_written`]. `edit` may run more than once.
+    /// [`Error::may_have_written`]. `edit` may run more than once. To move the expiry alone is an update too, with the same
+    /// bytes: how long a record may live stands in it, and may have been changed since it was loaded.
     fn update(
         &self,
         locator: &Locator,
@@ -37,9 +38,6 @@ pub trait Records: Send {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated>;
-
-    /// Gives a record another expiry and leaves its bytes.
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated>;
 
     /// Removes a record. False where there was none; a marker stays. Twice is as good as once.
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool>;
@@ -84,7 +82,7 @@ pub enum Verdict {
     },
 }
 
-/// What became of an update or a touch.
+/// What became of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Updated {
     /// Done, or found done.

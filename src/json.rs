@@ -16,13 +16,22 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Checks a value and gives it back without surrounding white space. `key` only names it in the error.
 pub(crate) fn checked<'a>(key: &str, text: &'a str, max_bytes: usize) -> Result<&'a str> {
+    checked_to(MAX_DEPTH, key, text, max_bytes)
+}
+
+/// Checks a value that goes into an array: it may be one less deep.
+pub(crate) fn checked_element<'a>(key: &str, text: &'a str, max_bytes: usize) -> Result<&'a str> {
+    checked_to(MAX_DEPTH - 1, key, text, max_bytes)
+}
+
+fn checked_to<'a>(depth_left: usize, key: &str, text: &'a str, max_bytes: usize) -> Result<&'a str> {
     if text.len() > max_bytes {
         return Err(Error::too_large(&format!("the value of {key:?} in bytes"), max_bytes, text.len()));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
     // serde_json's own depth limit is off by one from ours and cannot be set; `Check` counts instead.
     reader.disable_recursion_limit();
-    Check { depth_left: MAX_DEPTH }
+    Check { depth_left }
         .deserialize(&mut reader)
         .and_then(|()| reader.end())
         .map_err(|error| Error::value(format!("the value of {key:?} is not JSON as it is kept here: {error}")))?;

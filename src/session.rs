@@ -55,6 +55,9 @@ pub struct Session {
     fresh_csrf: OnceCell<CsrfSecret>,
     /// The id of the commit under way. Kept until it succeeds, so that a repeated one finds itself.
     commit_id: Option<[u8; 16]>,
+    /// The last commit failed and may have been written. Until it has been repeated, nothing may be added to it: if it is found
+    /// written, what was added would be lost.
+    uncertain: bool,
     stage: Stage,
     events: RefCell<Events>,
 }
@@ -212,6 +215,7 @@ impl Session {
             fresh: OnceCell::new(),
             fresh_csrf: OnceCell::new(),
             commit_id: None,
+            uncertain: false,
             stage: Stage::Open,
             events: RefCell::default(),
             manager,
@@ -257,18 +261,29 @@ impl Session {
     fn load_record(&self, locator: Locator, id: Option<SessionId>) -> Result<Option<Record>> {
         let driver = &self.manager.named().driver;
         let now_ms = self.opened_ms;
-        let held = match self.mode {
-            Mode::Exclusive => driver.lock(&locator, now_ms, self.lock_timeout_ms)?,
-            Mode::Shared | Mode::ReadOnly => None,
-        };
-        let loaded = {
+        let mut tries = 0;
+        let (held, loaded) = loop {
+            let held = match self.mode {
+                Mode::Exclusive => driver.lock(&locator, now_ms, self.lock_timeout_ms)?,
+                Mode::Shared | Mode::ReadOnly => None,
+            };
             let events = &mut *self.events.borrow_mut();
-            match &held {
+            let loaded = match &held {
                 Some(held) => held.load(&locator, now_ms, events)?,
                 None => driver.load(&locator, now_ms, events)?,
+            };
+            tries += 1;
+            match loaded {
+                None => return Ok(None),
+                // There was nothing to lock a moment ago, and now somebody has made it.
+                Some(_) if held.is_none() && self.mode == Mode::Exclusive => {
+                    if tries == COMMIT_AGAIN {
+                        return Err(Error::unavailable("a session came and went while it was locked", true));
+                    }
+                }
+                Some(loaded) => break (held, loaded),
             }
         };
-        let Some(loaded) = loaded else { return Ok(None) };
         let head = View::parse(loaded.bytes())?.head();
         let record = Record { id, locator, loaded, held };
         let timeouts = self.timeouts(head.idle_ms, head.absolute_ms);
@@ -547,6 +562,9 @@ impl Session {
             (Stage::Committed, _) => Err(Error::misuse("the session was committed; open another for further changes")),
             (Stage::Destroyed, _) => Err(Error::misuse("the session was destroyed")),
             (Stage::Open, Mode::ReadOnly) => Err(Error::misuse("the session was opened read-only")),
+            (Stage::Open, _) if self.uncertain => {
+                Err(Error::misuse("the last commit failed and may have been written; repeat it before anything else"))
+            }
             (Stage::Open, _) => Ok(()),
         }
     }
@@ -692,7 +710,8 @@ impl Session {
     /// # Errors
     /// `invalid_value` where the value is no array; else as [`set_json`](Session::set_json).
     pub fn push_json(&mut self, key: &str, element: &str) -> Result<()> {
-        let element = self.checked_value(key, element)?;
+        self.checked_key(key)?;
+        let element = json::checked_element(key, element, self.manager.shared().config.max_record_bytes)?;
         self.for_writing()?;
         self.change(key)?.push(key, element)
     }
@@ -1135,6 +1154,7 @@ enum Edited {
     Same,
     Before { persistence: Persistence },
     Expired,
+    Gone,
 }
 
 // Commit.
@@ -1177,7 +1197,14 @@ impl Session {
                 self.write(now_ms, ages_flash)
             }
         };
-        let done = done.inspect_err(|error| self.note_failure(error))?;
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => {
+                self.uncertain |= error.may_have_written();
+                self.note_failure(&error);
+                return Err(error);
+            }
+        };
         self.stage = Stage::Committed;
         self.manager.count_outcome(done.outcome);
         self.release();
@@ -1364,6 +1391,14 @@ impl Session {
             *edited = Edited::Before { persistence: view.head().persistence };
             return Ok(Verdict::Keep);
         }
+        if let Some(loaded) = replay.loaded.map(|loaded| loaded.head()) {
+            let now = view.head();
+            if now.revision < loaded.revision || now.created_ms > loaded.created_ms {
+                // Another life under the same name, of a keyed session: the one that was loaded is gone.
+                *edited = Edited::Gone;
+                return Ok(Verdict::Keep);
+            }
+        }
         let start = new.len();
         let head = replay.write(Some(view), new, conflicts)?;
         let expiry_ms = self.timeouts(head.idle_ms, head.absolute_ms).expiry_ms(head.created_ms, replay.now_ms);
@@ -1424,23 +1459,16 @@ impl Session {
             let locator = record.locator;
             let updated = {
                 let events = &mut *self.events.borrow_mut();
-                if changes {
-                    let replay = self.replay(Some(record.view()), ages_flash, commit, fresh_csrf, now_ms);
-                    let otherwise = match to {
-                        Some(_) => Otherwise::Write,
-                        None if touch_is_due || begins_later => Otherwise::Touch,
-                        None => Otherwise::Keep,
-                    };
-                    let mut edit = |stored: &[u8], new: &mut Vec<u8>| {
-                        self.edit(&replay, stored, new, &mut conflicts, otherwise, &mut edited)
-                    };
-                    records.update(&locator, to.map(|id| id.locator()).as_ref(), now_ms, &mut edit, events)?
-                } else if expiry_ms <= now_ms {
-                    edited = Edited::Expired;
-                    Updated::Done
-                } else {
-                    records.touch(&locator, now_ms, expiry_ms, events)?
-                }
+                let replay = self.replay(Some(record.view()), ages_flash, commit, fresh_csrf, now_ms);
+                let otherwise = match to {
+                    Some(_) => Otherwise::Write,
+                    None if touch_is_due || begins_later => Otherwise::Touch,
+                    None => Otherwise::Keep,
+                };
+                let mut edit = |stored: &[u8], new: &mut Vec<u8>| {
+                    self.edit(&replay, stored, new, &mut conflicts, otherwise, &mut edited)
+                };
+                records.update(&locator, to.map(|id| id.locator()).as_ref(), now_ms, &mut edit, events)?
             };
             let done = match (updated, to) {
                 (Updated::Done, _) => self.after_update(record, to, edited, expiry_ms, now_ms, conflicts)?,
@@ -1498,6 +1526,7 @@ impl Session {
             Edited::Same => return Ok(Done::plain(Outcome::Unchanged)),
             // A touch.
             Edited::No => (Outcome::Unchanged, expiry_ms, record.view().head().persistence),
+            Edited::Gone => return Ok(self.vanished(&record.locator)),
             Edited::Expired => {
                 // The absolute timeout passed while this request was under way.
                 self.records(record).delete(&record.locator, now_ms, &mut Events::default())?;

@@ -177,3 +177,24 @@ fn a_commit_that_failed_for_good_leaves_the_stored_state_as_it_was() {
         assert_eq!(open(manager, &token).all().unwrap(), r#"{"n":1}"#);
     });
 }
+
+#[test]
+fn nothing_can_be_added_to_a_commit_that_may_have_been_written_until_it_was_repeated() {
+    // It would be lost: the repeated commit finds itself written and writes nothing.
+    everywhere(|manager, watch, moment| {
+        let token = stored(manager, &[("n", "1")]);
+        let mut session = open(manager, &token);
+        session.increment("n", 1).unwrap();
+        watch.arm(moment);
+        session.commit().unwrap_err();
+
+        let added = session.flash("sorry", &1);
+        assert_eq!(added.is_ok(), moment == BEFORE);
+        assert_eq!(session.regenerate().is_ok(), moment == BEFORE);
+        assert_eq!(session.commit().unwrap().outcome(), Outcome::Saved);
+
+        let token = session.id().unwrap().unwrap().as_str().to_owned();
+        assert_eq!(value(manager, &token, "n").as_deref(), Some("2"));
+        assert_eq!(open(manager, &token).exists("sorry").unwrap(), moment == BEFORE);
+    });
+}

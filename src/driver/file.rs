@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
 use crate::fork::{self, LockedFd, PerProcess};
 use crate::id::Locator;
-use directory::{Directory, Entry, Name, io_error};
+use directory::{Directory, Entry, Name, NewFile, io_error};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FlockOperation, OFlags, Stat, flock};
 use rustix::io::{Errno, retry_on_intr};
@@ -121,7 +121,7 @@ struct Store {
     max_records: Option<u64>,
     /// Files in the directory as this process knows them; kept only where there is a limit.
     records: AtomicI64,
-    /// Which slots this process has synced, by locator: see [`Store::is_synced`].
+    /// Which slots this process has synced, by locator: see [`Store::sync_current`].
     synced: [AtomicU64; SYNCED],
     /// Where this process's sweep is. Of its own descriptor, so that two processes sweep different parts.
     cursor: PerProcess<Mutex<Option<Sweeping>>>,
@@ -212,11 +212,10 @@ impl<'f> Reader<'f> {
     }
 
     /// The record of a slot that was found whole, in the buffer it was read into.
-    fn into_loaded(mut self, slot: &Slot) -> Result<Loaded> {
+    fn into_loaded(self, slot: &Slot) -> Result<Loaded> {
         let offset = slot.offset + HEADER_BYTES as u64;
-        if !self.whole {
-            self.fill(offset, slot.length)?;
-        }
+        // Of a large file the buffer holds the body that was checked last, which is this one's. It must not be read again:
+        // a second read could meet another commit, with nothing to tell.
         let start = if self.whole { usize::try_from(offset).expect("in the buffer") } else { 0 };
         if start + slot.length > self.buffer.len() {
             return Err(Error::unavailable("a session file was cut while it was read", true));
@@ -237,6 +236,15 @@ impl Source for Reader<'_> {
         };
         Ok(&self.buffer[from..(from + length).min(self.buffer.len())])
     }
+}
+
+/// What a look at an entry of the directory removed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removed {
+    Nothing,
+    Record,
+    /// A tombstone, or a marker whose time was over.
+    Remains,
 }
 
 /// What a locked file turned out to hold for an id.
@@ -264,30 +272,35 @@ impl Store {
 
     /// Opens a session's file and locks it, waiting up to `timeout_ms`. None where the name is not there.
     fn open_locked(&self, locator: &Locator, timeout_ms: u64) -> Result<Option<(Locked, Stat)>> {
-        let Some(fd) = self.directory.open_session(locator, OFlags::RDWR)? else {
-            return Ok(None);
-        };
-        // Entered before it is locked: a child forked in between closes it, locked or not.
         let generation = fork::generation()?;
-        let locked = Locked { open: Some((LockedFd::enter(fd.as_fd())?, fd)), generation };
         let mut deadline = None;
-        let mut pause = FIRST_POLL;
         loop {
-            match retry_on_intr(|| flock(locked.fd(), FlockOperation::NonBlockingLockExclusive)) {
-                Ok(()) => break,
-                Err(Errno::WOULDBLOCK) => {}
-                Err(errno) => return Err(io_error("locking a session file", errno)),
+            let Some(fd) = self.directory.open_session(locator, OFlags::RDWR)? else {
+                return Ok(None);
+            };
+            // Entered before it is locked: a child forked in between closes it, locked or not.
+            let locked = Locked { open: Some((LockedFd::enter(fd.as_fd())?, fd)), generation };
+            let mut pause = FIRST_POLL;
+            loop {
+                match retry_on_intr(|| flock(locked.fd(), FlockOperation::NonBlockingLockExclusive)) {
+                    Ok(()) => break,
+                    Err(Errno::WOULDBLOCK) => {}
+                    Err(errno) => return Err(io_error("locking a session file", errno)),
+                }
+                let now = Instant::now();
+                let left =
+                    deadline.get_or_insert(now + Duration::from_millis(timeout_ms)).saturating_duration_since(now);
+                if left.is_zero() {
+                    return Err(locked_too_long(timeout_ms));
+                }
+                std::thread::sleep(pause.min(left));
+                pause = (pause * 2).min(LAST_POLL);
             }
-            let now = Instant::now();
-            let left = deadline.get_or_insert(now + Duration::from_millis(timeout_ms)).saturating_duration_since(now);
-            if left.is_zero() {
-                return Err(locked_too_long(timeout_ms));
+            if let Some(stat) = self.directory.checked_stat(locked.fd())? {
+                return Ok(Some((locked, stat)));
             }
-            std::thread::sleep(pause.min(left));
-            pause = (pause * 2).min(LAST_POLL);
+            // The file lost its name while we waited. Under the name there is nothing now, or another one (a keyed record).
         }
-        let stat = self.directory.checked_stat(locked.fd())?;
-        Ok(stat.map(|stat| (locked, stat)))
     }
 
     /// Reads a locked file and says what there is to write to. Damage is set aside here, expired records removed.
@@ -335,13 +348,11 @@ impl Store {
 
     /// Writes a slot: `slot` is room for the header, then the record.
     fn write(&self, file: BorrowedFd<'_>, place: &Place, slot: &mut [u8], label: &Label<'_>) -> Result<()> {
-        seal(slot, place, label);
-        let resize = |size: Option<u64>| match size {
-            Some(size) => retry_on_intr(|| rustix::fs::ftruncate(file, size)),
-            None => Ok(()),
-        };
+        let checksum = seal(slot, place, label);
         let failed = |errno| io_error("writing a session file", errno);
-        resize(place.grow_to).map_err(failed)?;
+        if let Some(size) = place.grow_to {
+            retry_on_intr(|| rustix::fs::ftruncate(file, size)).map_err(failed)?;
+        }
         if let Some(blank) = place.blank {
             write_all(file, &[0; HEADER_BYTES], blank).map_err(failed)?;
         }
@@ -353,36 +364,26 @@ impl Store {
                 let _ = write_all(file, &[0; HEADER_BYTES], place.offset);
                 return Err(io_error("syncing a session file", errno).after_write());
             }
-            self.note_synced(label.locator, label.sequence);
+            self.synced_place(label.locator).store(checksum, Ordering::Relaxed);
         }
-        // After the new slot is down. If this fails the file is only larger than it need be.
-        let _ = resize(place.cut_to);
+        cut(file, place.cut_to);
         Ok(())
     }
 
     /// The slot that is current must be on disk before the other one is overwritten, or a power loss could take both.
     /// A writer that was killed between its write and its sync leaves one that is not.
     fn sync_current(&self, file: BorrowedFd<'_>, own: &Slot) -> Result<()> {
-        if self.durability == Durability::Commit && !self.is_synced(&own.locator, own.sequence) {
+        let synced = self.synced_place(&own.locator).load(Ordering::Relaxed) == own.checksum;
+        if self.durability == Durability::Commit && !synced {
             data_sync(file).map_err(|errno| io_error("syncing a session file", errno))?;
         }
         Ok(())
     }
 
-    fn synced_place(&self, locator: &Locator, sequence: u64) -> (&AtomicU64, u64) {
-        let long = |at: usize| u64::from_le_bytes(locator.as_bytes()[at..at + 8].try_into().expect("eight bytes"));
-        let place = usize::try_from(long(0) % SYNCED as u64).expect("less than SYNCED");
-        (&self.synced[place], (long(8) ^ sequence) | 1)
-    }
-
-    fn note_synced(&self, locator: &Locator, sequence: u64) {
-        let (place, mark) = self.synced_place(locator, sequence);
-        place.store(mark, Ordering::Relaxed);
-    }
-
-    fn is_synced(&self, locator: &Locator, sequence: u64) -> bool {
-        let (place, mark) = self.synced_place(locator, sequence);
-        place.load(Ordering::Relaxed) == mark
+    /// Where the checksum of the last slot is kept that this process synced for a session.
+    fn synced_place(&self, locator: &Locator) -> &AtomicU64 {
+        let start = u64::from_le_bytes(locator.as_bytes()[..8].try_into().expect("eight bytes"));
+        &self.synced[usize::try_from(start % SYNCED as u64).expect("less than SYNCED")]
     }
 
     /// Takes a session's file away: first a tombstone for whoever waits for its lock, then the name, and that only while
@@ -418,6 +419,7 @@ impl Store {
     }
 
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
+        let mut doubtful = None;
         for _ in 0..READ_AGAIN {
             let Some(fd) = self.directory.open_session(locator, OFlags::RDONLY)? else {
                 return Ok(None);
@@ -437,11 +439,21 @@ impl Store {
                         Kind::Tombstone | Kind::Marker => Ok(None),
                     };
                 }
+                Some(own) if own.kind == Kind::Record && own.expiry_ms > now_ms && scan.too_large.is_none() => {
+                    doubtful = Some(reader.into_loaded(&own)?);
+                }
                 None if scan.foreign.is_some_and(|slot| slot.kind == Kind::Marker) => return Ok(None),
                 _ => {}
             }
         }
-        self.load_locked(locator, now_ms, events)
+        match (self.load_locked(locator, now_ms, events), doubtful) {
+            // A read-only file system: it can be neither locked for writing nor mended. What is whole of it is read.
+            (Err(error), Some(loaded)) if !error.is_retryable() => {
+                events.note(EventKind::RolledBack, locator);
+                Ok(Some(loaded))
+            }
+            (loaded, _) => loaded,
+        }
     }
 
     /// A reader that cannot make sense of a file looks again with the lock in hand, and mends what it finds.
@@ -470,7 +482,8 @@ impl Store {
             let mut slot = vec![0; HEADER_BYTES];
             slot.extend_from_slice(loaded.bytes());
             let place = scan.place(&own, loaded.bytes().len());
-            self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms))?;
+            // If this fails, on a full disk for one, the record is as good as before, and is told of again.
+            let _ = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
         }
         Ok(Some(loaded))
     }
@@ -506,7 +519,7 @@ impl Store {
         let Verdict::Write { expiry_ms } = edit(stored.bytes(), &mut slot)? else {
             return Ok(Updated::Done);
         };
-        let place = scan.place(&own, slot.len() - HEADER_BYTES);
+        let mut place = scan.place(&own, slot.len() - HEADER_BYTES);
         self.sync_current(file.fd, &own)?;
         let Some(to) = to else {
             self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
@@ -514,10 +527,17 @@ impl Store {
         };
 
         // Regenerate. The marker of the old id is put under the new name, the record gets a slot for the new id, and one
-        // exchange of the names makes both true at once: at every instant exactly one record takes writes.
-        if !self.make(to, locator, Kind::Marker, &mut [0; HEADER_BYTES], now_ms.saturating_add(MOVED_MARKER_MS))? {
+        // exchange of the names makes both true at once: at every instant exactly one record takes writes. The marker is
+        // locked before it has a name: a sweep that took it for a dead one would else unlink the record behind it.
+        let marker = self.directory.new_file()?;
+        retry_on_intr(|| flock(marker.fd(), FlockOperation::NonBlockingLockExclusive))
+            .map_err(|errno| io_error("locking a session file", errno))?;
+        let expiry_of_marker_ms = now_ms.saturating_add(MOVED_MARKER_MS);
+        if !self.make(&marker, to, locator, Kind::Marker, &mut [0; HEADER_BYTES], expiry_of_marker_ms)? {
             return Ok(Updated::Taken);
         }
+        // What is cut away may be the old id's only slot: not before the names are exchanged.
+        let cut_to = place.cut_to.take();
         let moved = self
             .write(file.fd, &place, &mut slot, &scan.label(Kind::Record, to, expiry_ms))
             .and_then(|()| self.directory.exchange(locator, to));
@@ -527,23 +547,11 @@ impl Store {
             self.records.fetch_sub(1, Ordering::Relaxed);
             return Err(error);
         }
+        // Unlocked and not only closed: a child that was forked meanwhile has a copy of the descriptor.
+        let _ = flock(marker.fd(), FlockOperation::Unlock);
         self.sync_directory()?;
+        cut(file.fd, cut_to);
         Ok(Updated::Done)
-    }
-
-    fn touch_locked(
-        &self,
-        file: Opened<'_>,
-        locator: &Locator,
-        now_ms: u64,
-        expiry_ms: u64,
-        events: &mut Events,
-    ) -> Result<Updated> {
-        let mut same = |stored: &[u8], new: &mut Vec<u8>| {
-            new.extend_from_slice(stored);
-            Ok(Verdict::Write { expiry_ms })
-        };
-        self.update_locked(file, locator, None, now_ms, &mut same, events)
     }
 
     fn delete_locked(&self, file: Opened<'_>, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
@@ -557,11 +565,18 @@ impl Store {
     }
 
     /// Makes a complete file under the name of `name`, holding one slot of `owner`. False where the name is taken.
-    fn make(&self, name: &Locator, owner: &Locator, kind: Kind, slot: &mut [u8], expiry_ms: u64) -> Result<bool> {
-        let unnamed = self.directory.new_file()?;
+    fn make(
+        &self,
+        file: &NewFile,
+        name: &Locator,
+        owner: &Locator,
+        kind: Kind,
+        slot: &mut [u8],
+        expiry_ms: u64,
+    ) -> Result<bool> {
         let place = Place::first(slot.len() - HEADER_BYTES);
-        self.write(unnamed.fd(), &place, slot, &Label { kind, locator: owner, sequence: 1, expiry_ms })?;
-        let made = unnamed.give_name(&self.directory, name)?;
+        self.write(file.fd(), &place, slot, &Label { kind, locator: owner, sequence: 1, expiry_ms })?;
+        let made = file.give_name(&self.directory, name)?;
         if made {
             self.records.fetch_add(1, Ordering::Relaxed);
             self.sync_directory()?;
@@ -590,7 +605,8 @@ impl Store {
         slot.resize(HEADER_BYTES, 0);
         slot.extend_from_slice(bytes);
         for _ in 0..CREATE_AGAIN {
-            if self.make(locator, locator, Kind::Record, &mut slot, expiry_ms)? {
+            let file = self.directory.new_file()?;
+            if self.make(&file, locator, locator, Kind::Record, &mut slot, expiry_ms)? {
                 return Ok(true);
             }
             // Only what is dead is cleared away, and only under its lock.
@@ -609,39 +625,39 @@ impl Store {
         Err(Error::unavailable("a session file could not be created: its name is taken again and again", true))
     }
 
-    /// Looks at one entry of the directory and removes what is over. True where it removed a record.
-    fn sweep_entry(&self, entry: &Entry, now_ms: u64, events: &mut Events) -> Result<bool> {
+    /// Looks at one entry of the directory and removes what is over.
+    fn sweep_entry(&self, entry: &Entry, now_ms: u64, events: &mut Events) -> Result<Removed> {
         match entry.name {
-            Name::Foreign => Ok(false),
+            Name::Foreign => Ok(Removed::Nothing),
             Name::Temporary => {
                 self.directory.remove_stale_temporary(entry)?;
-                Ok(false)
+                Ok(Removed::Nothing)
             }
             Name::Session(locator) => {
                 // mtime is only a hint that saves reading: it is the clock's and `now_ms` may not be.
                 if self.directory.is_younger_than(entry, now_ms, self.shortest_life_ms) {
-                    return Ok(false);
+                    return Ok(Removed::Nothing);
                 }
                 let Ok(Some((file, stat))) = self.open_locked(&locator, 0) else {
                     // In use, gone, or not ours to read.
-                    return Ok(false);
+                    return Ok(Removed::Nothing);
                 };
                 let (_, scan) = self.scan(file.fd(), size_of_file(&stat), &locator)?;
                 if scan.foreign.is_some() && !self.directory.refers_to(&locator, &stat)? {
                     // It has moved to another name since it was opened.
-                    return Ok(false);
+                    return Ok(Removed::Nothing);
                 }
                 // The marker of a regenerate that stopped half-way is another id's; damage is left to whoever meets it.
                 let marker = scan.foreign.filter(|slot| slot.kind == Kind::Marker);
-                let Some(slot) = scan.own.or(marker) else { return Ok(false) };
+                let Some(slot) = scan.own.or(marker) else { return Ok(Removed::Nothing) };
                 if slot.kind != Kind::Tombstone && slot.expiry_ms > now_ms {
-                    return Ok(false);
+                    return Ok(Removed::Nothing);
                 }
                 self.remove(file.with(stat), &scan, &locator)?;
                 if slot.kind == Kind::Record {
                     events.note(EventKind::Expired, &locator);
                 }
-                Ok(slot.kind == Kind::Record)
+                Ok(if slot.kind == Kind::Record { Removed::Record } else { Removed::Remains })
             }
         }
     }
@@ -675,8 +691,8 @@ impl Store {
             };
             swept.looked_at += 1;
             let removed = self.sweep_entry(&entry, now_ms, events)?;
-            swept.removed += usize::from(removed);
-            sweeping.seen += i64::from(!removed && matches!(entry.name, Name::Session(_)));
+            swept.removed += usize::from(removed == Removed::Record);
+            sweeping.seen += i64::from(removed == Removed::Nothing && matches!(entry.name, Name::Session(_)));
         }
         Ok(swept)
     }
@@ -684,6 +700,13 @@ impl Store {
 
 fn size_of_file(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+/// After the new slot is down. If this fails the file is only larger than it need be.
+fn cut(file: BorrowedFd<'_>, size: Option<u64>) {
+    if let Some(size) = size {
+        let _ = retry_on_intr(|| rustix::fs::ftruncate(file, size));
+    }
 }
 
 fn write_all(fd: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> Result<(), Errno> {
@@ -724,13 +747,6 @@ impl Records for File {
     ) -> Result<Updated> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
             Some((file, stat)) => self.0.update_locked(file.with(stat), locator, to, now_ms, edit, events),
-            None => Ok(Updated::Gone),
-        }
-    }
-
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
-        match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some((file, stat)) => self.0.touch_locked(file.with(stat), locator, now_ms, expiry_ms, events),
             None => Ok(Updated::Gone),
         }
     }
@@ -843,13 +859,6 @@ impl Records for Held {
     ) -> Result<Updated> {
         match self.stat()? {
             Some(stat) => self.store.update_locked(self.file.with(stat), locator, to, now_ms, edit, events),
-            None => Ok(Updated::Gone),
-        }
-    }
-
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
-        match self.stat()? {
-            Some(stat) => self.store.touch_locked(self.file.with(stat), locator, now_ms, expiry_ms, events),
             None => Ok(Updated::Gone),
         }
     }

@@ -11,7 +11,7 @@ use super::{
 use super::{Verdict, locked_too_long, within};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
-use crate::fork::PerProcess;
+use crate::fork::{self, PerProcess};
 use crate::id::Locator;
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ const RECORDS_PER_SHARD: usize = 4;
 const BUCKETS: usize = 512;
 /// How many due entries an eviction looks at before it takes a living record.
 const EXPIRED_FIRST: usize = 32;
+/// How many records that are locked an eviction steps over before it gives up.
+const LOCKED_PASSED: u32 = 32;
 /// A scratch buffer above this is given back after use, so that one large record does not cost its size in every shard.
 const KEPT_SCRATCH_BYTES: usize = 64 << 10;
 
@@ -381,8 +383,13 @@ impl State {
         }
         let mut busy = 0;
         while self.bytes + more > self.budget {
-            let victim = if self.probation.last() == NONE { self.proven.last() } else { self.probation.last() };
-            if victim == NONE || busy > EXPIRED_FIRST {
+            // Those that cannot go are moved out of the way below, so that the look goes on to others.
+            let victim = if self.probation.last() == NONE || busy > self.probation.len() {
+                self.proven.last()
+            } else {
+                self.probation.last()
+            };
+            if victim == NONE || busy > LOCKED_PASSED {
                 return Err(Error::unavailable(
                     format!("memory driver: full at {} bytes a shard, and what is in it is locked", self.budget),
                     true,
@@ -528,11 +535,12 @@ impl Shards {
             };
             match to {
                 None => {
+                    // First of all it has been used: so it is not the one that has to make room.
+                    state.used(at);
                     let grown = new.len().saturating_sub(state.slots[at as usize].bytes.capacity());
                     state.make_room(grown, false, at, now_ms, events)?;
                     state.replace(at, &new);
                     state.set_expiry(at, expiry_ms);
-                    state.used(at);
                 }
                 Some(to) => {
                     let needed = new.len() + State::cost(&Vec::new());
@@ -557,20 +565,6 @@ impl Shards {
                 state.scratch = new;
             }
             return Ok(Updated::Done);
-        }
-    }
-
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, asker: Asker) -> Result<Updated> {
-        let shard = self.of(locator);
-        let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
-        state.notice(now_ms);
-        match state.living(found, now_ms) {
-            Some(at) => {
-                state.set_expiry(at, expiry_ms);
-                state.used(at);
-                Ok(Updated::Done)
-            }
-            None => Ok(state.moved(found, now_ms)),
         }
     }
 
@@ -630,10 +624,6 @@ impl Records for Memory {
         self.shards.get()?.update(locator, to, now_ms, self.asker(), edit, events)
     }
 
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, _: &mut Events) -> Result<Updated> {
-        self.shards.get()?.touch(locator, now_ms, expiry_ms, self.asker())
-    }
-
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         self.shards.get()?.delete(locator, now_ms, self.asker(), events)
     }
@@ -673,6 +663,7 @@ impl Driver for Memory {
     }
 
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
+        let generation = fork::generation()?;
         let asker = Asker { lock: 0, timeout_ms: timeout_ms.unwrap_or(self.lock_timeout_ms) };
         let shard = self.shards.get()?.of(locator);
         let (mut state, found) = shard.wait(shard.enter(), locator, asker)?;
@@ -683,7 +674,7 @@ impl Driver for Memory {
         state.last_lock = state.last_lock.checked_add(1).unwrap_or(1);
         let number = state.last_lock;
         state.slots[at as usize].lock = number;
-        Ok(Some(Box::new(Held { shards: self.shards.clone(), locator: *locator, number })))
+        Ok(Some(Box::new(Held { shards: self.shards.clone(), locator: *locator, number, generation })))
     }
 
     fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept> {
@@ -745,6 +736,7 @@ struct Held {
     shards: Arc<PerProcess<Shards>>,
     locator: Locator,
     number: u32,
+    generation: u64,
 }
 
 impl Held {
@@ -770,10 +762,6 @@ impl Records for Held {
         self.shards.get()?.update(locator, to, now_ms, self.asker(), edit, events)
     }
 
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, _: &mut Events) -> Result<Updated> {
-        self.shards.get()?.touch(locator, now_ms, expiry_ms, self.asker())
-    }
-
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         self.shards.get()?.delete(locator, now_ms, self.asker(), events)
     }
@@ -781,6 +769,10 @@ impl Records for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if fork::check(self.generation).is_err() {
+            // The child's locks are others, and may have the same numbers.
+            return;
+        }
         let Ok(shards) = self.shards.get() else { return };
         let shard = shards.of(&self.locator);
         let mut state = shard.enter();

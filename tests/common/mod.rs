@@ -149,13 +149,6 @@ impl<W: Watch> Records for Watched<W> {
         Ok(updated)
     }
 
-    fn touch(&self, locator: &Locator, now_ms: u64, expiry_ms: u64, events: &mut Events) -> Result<Updated> {
-        self.watch.before("touch")?;
-        let updated = self.inner.touch(locator, now_ms, expiry_ms, events)?;
-        self.watch.after("touch")?;
-        Ok(updated)
-    }
-
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         self.watch.before("delete")?;
         let deleted = self.inner.delete(locator, now_ms, events)?;
@@ -237,10 +230,6 @@ impl Records for LastWriteWins {
         let mut new = Vec::new();
         edit(&loaded, &mut new)?;
         self.records.lock().unwrap().insert(*locator, new);
-        Ok(Updated::Done)
-    }
-
-    fn touch(&self, _: &Locator, _: u64, _: u64, _: &mut Events) -> Result<Updated> {
         Ok(Updated::Done)
     }
 

@@ -378,11 +378,11 @@ impl NewFile {
     }
 
     /// Gives the file its name. False where the name is taken.
-    pub(super) fn give_name(self, directory: &Directory, locator: &Locator) -> Result<bool> {
+    pub(super) fn give_name(&self, directory: &Directory, locator: &Locator) -> Result<bool> {
         self.give_name_text(directory, locator.to_hex().as_str())
     }
 
-    fn give_name_text(self, directory: &Directory, name: &str) -> Result<bool> {
+    fn give_name_text(&self, directory: &Directory, name: &str) -> Result<bool> {
         let named = match &self.temporary {
             None => link_unnamed(self.fd(), directory, name),
             Some(temporary) => {

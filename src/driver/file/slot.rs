@@ -43,6 +43,8 @@ pub(super) struct Slot {
     /// The other slot was not yet written when this one was.
     alone: bool,
     body_checksum: u64,
+    /// Of the header, and through it of all.
+    pub(super) checksum: u64,
 }
 
 impl Slot {
@@ -74,6 +76,7 @@ impl Slot {
             kind,
             alone: word(68) & 1 != 0,
             body_checksum: long(72),
+            checksum: long(80),
         })
     }
 }
@@ -87,8 +90,8 @@ pub(super) struct Label<'l> {
     pub(super) expiry_ms: u64,
 }
 
-/// Writes the header into the first bytes of `slot`, whose rest is the record.
-pub(super) fn seal(slot: &mut [u8], place: &Place, label: &Label<'_>) {
+/// Writes the header into the first bytes of `slot`, whose rest is the record, and gives its checksum.
+pub(super) fn seal(slot: &mut [u8], place: &Place, label: &Label<'_>) -> u64 {
     let (header, body) = slot.split_at_mut(HEADER_BYTES);
     let class = u32::try_from(place.class).expect("max_record_bytes keeps classes far below 32 bits");
     let length = u32::try_from(body.len()).expect("within its class");
@@ -103,6 +106,7 @@ pub(super) fn seal(slot: &mut [u8], place: &Place, label: &Label<'_>) {
     header[72..80].copy_from_slice(&xxh3_64(body).to_le_bytes());
     let checksum = xxh3_64(&header[..80]);
     header[80..88].copy_from_slice(&checksum.to_le_bytes());
+    checksum
 }
 
 /// The class of a record: the smallest power of two that holds it with its header.
