@@ -5,7 +5,14 @@
 //! after each commit that was acknowledged `n` is printed.
 //! `worker CONFIG TOKEN full` finds its files limited to 2 KiB, as a full disk would: a commit that grows must fail, one that
 //! does not must work, and the failed one must work when there is room again.
-#![allow(clippy::expect_used, reason = "a process that cannot go on ends")]
+//! `worker CONFIG - make TIMES` makes a session whose `text` is 20,000 bytes, written TIMES times, and prints its token.
+//! `worker CONFIG TOKEN shrink` deletes `text`, adds 1 to `n` and regenerates; prints the new token, commits, prints what came.
+//! `worker CONFIG TOKEN read` prints `n` and the length of `text`, or `absent`.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a process that says what it did and cannot go on otherwise"
+)]
 
 use holdall::Manager;
 use std::io::Write as _;
@@ -36,6 +43,39 @@ fn main() {
             }
         }
         "full" => full(&manager, token),
+        "make" => {
+            let times: usize = arguments[4].parse().expect("a number");
+            let mut session = manager.open("").expect("open");
+            session.set("n", &0).expect("set");
+            drop(session.commit().expect("commit"));
+            let token = session.id().expect("an id").expect("an id").as_str().to_owned();
+            for time in 0..times {
+                let mut session = manager.open_token(&token).expect("open");
+                session.set("text", &"x".repeat(20_000 - times + 1 + time)).expect("set");
+                drop(session.commit().expect("commit"));
+            }
+            println!("{token}");
+        }
+        "shrink" => {
+            let mut session = manager.open_token(token).expect("open");
+            session.delete(&["text"]).expect("delete");
+            session.increment("n", 1).expect("increment");
+            session.regenerate().expect("regenerate");
+            println!("{}", session.id().expect("an id").expect("an id").as_str());
+            match session.commit() {
+                Ok(commit) => println!("{}", commit.outcome().name()),
+                Err(error) => println!("{}", error.kind().name()),
+            }
+        }
+        "read" => {
+            let session = manager.open_token(token).expect("open");
+            match session.get::<i64>("n").expect("readable") {
+                Some(n) => {
+                    println!("{n} {}", session.get::<String>("text").expect("readable").unwrap_or_default().len())
+                }
+                None => println!("absent"),
+            }
+        }
         other => panic!("no such job: {other}"),
     }
 }
