@@ -26,7 +26,7 @@ demo-packages: rust
 
 test-packages: demo-packages
 	@tools/need python
-	@tools/need apt gcc clang libclang-rt-14-dev valgrind cmake php-cli chromium chromium-driver strace
+	@tools/need apt gcc clang libclang-rt-dev valgrind cmake php-cli chromium chromium-driver strace
 
 lint-packages: test-packages
 	@tools/need apt cppcheck clang-format
