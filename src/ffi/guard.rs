@@ -39,6 +39,34 @@ pub(super) struct Handle<T> {
     value: T,
 }
 
+/// A handle's value, in the hands of one call until it is dropped.
+pub(super) struct Claim<'a, T> {
+    busy: &'a AtomicBool,
+    value: *mut T,
+}
+
+impl<T> std::ops::Deref for Claim<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: `claim` checked the handle and set its flag, so nobody else refers to the value while the claim lasts.
+        unsafe { &*self.value }
+    }
+}
+
+impl<T> std::ops::DerefMut for Claim<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as in `deref`, and `&mut self` says that no other reference came from this claim.
+        unsafe { &mut *self.value }
+    }
+}
+
+impl<T> Drop for Claim<'_, T> {
+    fn drop(&mut self) {
+        self.busy.store(false, Ordering::Release);
+    }
+}
+
 /// A type that C holds a handle of.
 pub(super) trait Opaque: Sized {
     /// What the header calls it.
@@ -82,11 +110,11 @@ impl<T: Opaque> Handle<T> {
         Ok(unsafe { &(*handle).value })
     }
 
-    /// Runs `body` with the value. Two calls at once on one handle are noticed and the second is refused.
+    /// The value for this call alone. Two calls at once on one handle are noticed and the second is refused.
     ///
     /// # Safety
-    /// The handle is NULL, or came from this library and is not freed during the call.
-    pub(super) unsafe fn exclusive<R>(handle: *const T::Handle, body: impl FnOnce(&mut T) -> Result<R>) -> Result<R> {
+    /// The handle is NULL, or came from this library and is not freed while the claim lasts.
+    pub(super) unsafe fn claim<'a>(handle: *const T::Handle) -> Result<Claim<'a, T>> {
         let handle = Self::check(handle)?.cast_mut();
         // SAFETY: as in `shared`. Only the flag is borrowed.
         let busy = unsafe { &(*handle).busy };
@@ -96,15 +124,9 @@ impl<T: Opaque> Handle<T> {
                 T::NAME
             )));
         }
-        struct Done<'a>(&'a AtomicBool);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        let _done = Done(busy);
-        // SAFETY: the flag was ours to set, so no other reference to the value exists until it is given back.
-        body(unsafe { &mut (*handle).value })
+        // SAFETY: as above; the address of a field of what is there.
+        let value = unsafe { &raw mut (*handle).value };
+        Ok(Claim { busy, value })
     }
 
     /// Frees a handle. NULL does nothing, and neither does a handle of another type.

@@ -36,15 +36,12 @@ pub unsafe extern "C" fn holdall_session_get_json(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(text) = session.get_json(key)? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(holdall_slice::of(text.as_bytes()));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(text) = session.get_json(key)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_slice::of(text.as_bytes()));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -63,15 +60,12 @@ pub unsafe extern "C" fn holdall_session_get_string(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(text) = session.get::<String>(key)? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(holdall_buf::of(text));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(text) = session.get::<String>(key)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_buf::of(text));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -89,15 +83,12 @@ pub unsafe extern "C" fn holdall_session_get_int(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(number) = session.get::<i64>(key)? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(number);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(number) = session.get::<i64>(key)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(number);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -115,15 +106,12 @@ pub unsafe extern "C" fn holdall_session_get_bool(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(truth) = session.get::<bool>(key)? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(truth);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(truth) = session.get::<bool>(key)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(truth);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -141,12 +129,9 @@ pub unsafe extern "C" fn holdall_session_has(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(session.has(key)?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(session.has(key)?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -164,12 +149,9 @@ pub unsafe extern "C" fn holdall_session_exists(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(session.exists(key)?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(session.exists(key)?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -187,12 +169,9 @@ pub unsafe extern "C" fn holdall_session_missing(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(session.missing(key)?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(session.missing(key)?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -203,12 +182,9 @@ pub unsafe extern "C" fn holdall_session_all(session: *const holdall_session, ou
         // SAFETY: the header's rule for outputs.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(holdall_buf::of(session.all()?));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(holdall_buf::of(session.all()?));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -226,12 +202,9 @@ pub unsafe extern "C" fn holdall_session_only(
         // SAFETY: the header's rule for inputs.
         let keys = unsafe { texts(keys, keys_count, "keys") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(holdall_buf::of(session.only(&keys)?));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(holdall_buf::of(session.only(&keys)?));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -249,12 +222,9 @@ pub unsafe extern "C" fn holdall_session_except(
         // SAFETY: the header's rule for inputs.
         let keys = unsafe { texts(keys, keys_count, "keys") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(holdall_buf::of(session.except(&keys)?));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(holdall_buf::of(session.except(&keys)?));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -274,12 +244,9 @@ pub unsafe extern "C" fn holdall_session_set_json(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set_json(key, value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set_json(key, value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -298,12 +265,9 @@ pub unsafe extern "C" fn holdall_session_set_string(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set(key, value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set(key, value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -319,12 +283,9 @@ pub unsafe extern "C" fn holdall_session_set_int(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set(key, &value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set(key, &value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -340,12 +301,9 @@ pub unsafe extern "C" fn holdall_session_set_bool(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set(key, &value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set(key, &value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -360,12 +318,9 @@ pub unsafe extern "C" fn holdall_session_delete(
         // SAFETY: the header's rule for inputs.
         let keys = unsafe { texts(keys, keys_count, "keys") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.delete(&keys)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.delete(&keys)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -384,15 +339,12 @@ pub unsafe extern "C" fn holdall_session_pull_json(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(text) = session.pull_json(key)? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(holdall_buf::of(text));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(text) = session.pull_json(key)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_buf::of(text));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -412,12 +364,9 @@ pub unsafe extern "C" fn holdall_session_increment(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                sum.set(session.increment(key, n)?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        sum.set(session.increment(key, n)?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -436,12 +385,9 @@ pub unsafe extern "C" fn holdall_session_decrement(
         // SAFETY: the header's rule for inputs.
         let key = unsafe { text(key, key_len, "key") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                sum.set(session.decrement(key, n)?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        sum.set(session.decrement(key, n)?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -461,12 +407,9 @@ pub unsafe extern "C" fn holdall_session_push_json(
         // SAFETY: the header's rule for inputs.
         let element = unsafe { text(element, element_len, "element") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.push_json(key, element)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.push_json(key, element)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -487,12 +430,9 @@ pub unsafe extern "C" fn holdall_session_replace_json(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.replace_json(key, value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.replace_json(key, value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -515,13 +455,10 @@ pub unsafe extern "C" fn holdall_session_remember_json(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let value = session.remember_json(key, || Ok(value.to_owned()))?;
-                out.set(holdall_buf::of(value));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        let value = session.remember_json(key, || Ok(value.to_owned()))?;
+        out.set(holdall_buf::of(value));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -531,12 +468,9 @@ pub unsafe extern "C" fn holdall_session_remember_json(
 pub unsafe extern "C" fn holdall_session_flush(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.flush()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.flush()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -545,12 +479,9 @@ pub unsafe extern "C" fn holdall_session_flush(session: *mut holdall_session) ->
 pub unsafe extern "C" fn holdall_session_reset(session: *mut holdall_session, flash_only: bool) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.reset(flash_only)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.reset(flash_only)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -569,12 +500,9 @@ pub unsafe extern "C" fn holdall_session_flash_json(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.flash_json(key, value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.flash_json(key, value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -593,12 +521,9 @@ pub unsafe extern "C" fn holdall_session_flash_string(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.flash(key, value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.flash(key, value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -617,12 +542,9 @@ pub unsafe extern "C" fn holdall_session_flash_now_json(
         // SAFETY: the header's rule for inputs.
         let value = unsafe { text(value, value_len, "value") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.flash_now_json(key, value)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.flash_now_json(key, value)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -638,12 +560,9 @@ pub unsafe extern "C" fn holdall_session_keep(
         // SAFETY: the header's rule for inputs.
         let keys = unsafe { texts(keys, keys_count, "keys") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.keep(&keys)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.keep(&keys)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -652,12 +571,9 @@ pub unsafe extern "C" fn holdall_session_keep(
 pub unsafe extern "C" fn holdall_session_reflash(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.reflash()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.reflash()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -673,12 +589,9 @@ pub unsafe extern "C" fn holdall_session_flash_input(
         // SAFETY: the header's rule for inputs.
         let form = unsafe { text(form, form_len, "form") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.flash_input(form)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.flash_input(form)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -697,15 +610,12 @@ pub unsafe extern "C" fn holdall_session_old(
         // SAFETY: the header's rule for inputs.
         let field = unsafe { text(field, field_len, "field") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(text) = session.old(field)? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(holdall_slice::of(text.as_bytes()));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(text) = session.old(field)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_slice::of(text.as_bytes()));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -718,15 +628,12 @@ pub unsafe extern "C" fn holdall_session_id(session: *const holdall_session, out
         // SAFETY: the header's rule for outputs.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(id) = session.id()? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(holdall_slice::of(id.as_str().as_bytes()));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(id) = session.id()? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_slice::of(id.as_str().as_bytes()));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -737,12 +644,9 @@ pub unsafe extern "C" fn holdall_session_is_new(session: *const holdall_session,
         // SAFETY: the header's rule for outputs.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(session.is_new()?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(session.is_new()?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -753,12 +657,9 @@ pub unsafe extern "C" fn holdall_session_is_new(session: *const holdall_session,
 pub unsafe extern "C" fn holdall_session_regenerate(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.regenerate()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.regenerate()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -768,12 +669,9 @@ pub unsafe extern "C" fn holdall_session_regenerate(session: *mut holdall_sessio
 pub unsafe extern "C" fn holdall_session_invalidate(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.invalidate()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.invalidate()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -783,12 +681,9 @@ pub unsafe extern "C" fn holdall_session_invalidate(session: *mut holdall_sessio
 pub unsafe extern "C" fn holdall_session_destroy(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.destroy()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.destroy()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -797,12 +692,9 @@ pub unsafe extern "C" fn holdall_session_destroy(session: *mut holdall_session) 
 pub unsafe extern "C" fn holdall_session_destroy_at(session: *mut holdall_session, now_ms: u64) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.destroy_at(now_ms)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.destroy_at(now_ms)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -811,12 +703,9 @@ pub unsafe extern "C" fn holdall_session_destroy_at(session: *mut holdall_sessio
 pub unsafe extern "C" fn holdall_session_touch(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.touch()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.touch()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -826,12 +715,9 @@ pub unsafe extern "C" fn holdall_session_touch(session: *mut holdall_session) ->
 pub unsafe extern "C" fn holdall_session_set_idle_timeout(session: *mut holdall_session, seconds: u64) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set_idle_timeout((seconds != 0).then_some(seconds))?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set_idle_timeout((seconds != 0).then_some(seconds))?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -840,12 +726,9 @@ pub unsafe extern "C" fn holdall_session_set_idle_timeout(session: *mut holdall_
 pub unsafe extern "C" fn holdall_session_set_absolute_timeout(session: *mut holdall_session, seconds: u64) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set_absolute_timeout((seconds != 0).then_some(seconds))?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set_absolute_timeout((seconds != 0).then_some(seconds))?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -855,12 +738,9 @@ pub unsafe extern "C" fn holdall_session_set_absolute_timeout(session: *mut hold
 pub unsafe extern "C" fn holdall_session_set_persistent(session: *mut holdall_session, persistent: bool) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set_persistent(persistent)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set_persistent(persistent)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -872,12 +752,9 @@ pub unsafe extern "C" fn holdall_session_csrf_token(session: *mut holdall_sessio
         // SAFETY: the header's rule for outputs.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                out.set(holdall_buf::of(session.csrf_token()?));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        out.set(holdall_buf::of(session.csrf_token()?));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -896,13 +773,10 @@ pub unsafe extern "C" fn holdall_session_csrf_matches(
         // SAFETY: the header's rule for inputs.
         let candidate = unsafe { bytes(candidate, candidate_len, "candidate") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let candidate = std::str::from_utf8(candidate).unwrap_or_default();
-                out.set(session.csrf_matches(candidate)?);
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let candidate = std::str::from_utf8(candidate).unwrap_or_default();
+        out.set(session.csrf_matches(candidate)?);
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -911,12 +785,9 @@ pub unsafe extern "C" fn holdall_session_csrf_matches(
 pub unsafe extern "C" fn holdall_session_regenerate_csrf_token(session: *mut holdall_session) -> i32 {
     guard(|| {
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.regenerate_csrf_token()?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.regenerate_csrf_token()?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -927,15 +798,12 @@ pub unsafe extern "C" fn holdall_session_previous_url(session: *const holdall_se
         // SAFETY: the header's rule for outputs.
         let out = unsafe { Out::new(out, "out") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                let Some(url) = session.previous_url()? else {
-                    return Ok(HOLDALL_NOT_FOUND);
-                };
-                out.set(holdall_buf::of(url));
-                Ok(HOLDALL_OK)
-            })
-        }
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(url) = session.previous_url()? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_buf::of(url));
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -950,12 +818,9 @@ pub unsafe extern "C" fn holdall_session_set_previous_url(
         // SAFETY: the header's rule for inputs.
         let url = unsafe { text(url, url_len, "url") }?;
         // SAFETY: the header's rule for handles.
-        unsafe {
-            Handle::<Session>::exclusive(session, |session| {
-                session.set_previous_url(url)?;
-                Ok(HOLDALL_OK)
-            })
-        }
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        session.set_previous_url(url)?;
+        Ok(HOLDALL_OK)
     })
 }
 
@@ -1012,7 +877,8 @@ pub unsafe extern "C" fn holdall_session_commit(
         // SAFETY: the header's rule for options.
         let options = unsafe { commit_options(options) }?;
         // SAFETY: the header's rule for handles.
-        let commit = unsafe { Handle::<Session>::exclusive(session, |session| session.commit_with(options)) }?;
+        let mut session = unsafe { Handle::<Session>::claim(session) }?;
+        let commit = session.commit_with(options)?;
         let status = of_outcome(commit.outcome());
         out.set(Handle::<Commit>::give(commit));
         Ok(status)
