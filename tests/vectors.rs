@@ -272,6 +272,7 @@ impl Handle {
             "set_previous_url" => done(session.set_previous_url(text(0))?),
             "cookie" => self.last.cookie().into(),
             "max_age" => self.last.max_age().into(),
+            "attributes" => self.last.set_cookie().and_then(|line| line.split_once("; ")).map(|(_, rest)| rest).into(),
             "headers" => self.last.headers.iter().map(|(name, _)| name.as_str()).collect(),
             "conflicts" => self.last.conflicts.clone(),
             other => panic!("no such operation: {other}"),

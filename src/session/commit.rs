@@ -131,13 +131,22 @@ enum Otherwise {
     Write,
 }
 
-/// How an edit ended, told from inside the driver. `No` where nothing but the expiry was written.
+/// How an edit ended, told from inside the driver.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Edited {
-    No,
-    Written { expiry_ms: u64, persistence: Persistence },
+    Written {
+        expiry_ms: u64,
+        persistence: Persistence,
+    },
+    /// Nothing but the expiry was written.
+    Touched {
+        expiry_ms: u64,
+        persistence: Persistence,
+    },
     Same,
-    Before { persistence: Persistence },
+    Before {
+        persistence: Persistence,
+    },
     Expired,
     Gone,
 }
@@ -337,7 +346,7 @@ impl Session {
                 events.note(EventKind::Created, &locator);
                 return Ok(Done { conflicts, created: true, ..Done::plain(Outcome::Saved) });
             }
-            let mut edited = Edited::No;
+            let mut edited = Edited::Same;
             let updated = driver.update(
                 &locator,
                 None,
@@ -399,6 +408,7 @@ impl Session {
             new.truncate(start);
             new.extend_from_slice(stored);
             record::set_created(&mut new[start..], head.created_ms);
+            *edited = Edited::Touched { expiry_ms, persistence: head.persistence };
             return Ok(Verdict::Write { expiry_ms });
         }
         *edited = Edited::Written { expiry_ms, persistence: head.persistence };
@@ -436,7 +446,7 @@ impl Session {
                 return Ok(Done::plain(Outcome::Unchanged));
             }
             let records = self.records(record);
-            let (mut conflicts, mut edited) = (Vec::new(), Edited::No);
+            let (mut conflicts, mut edited) = (Vec::new(), Edited::Same);
             let to = match &self.operations.identity {
                 Some(Identity::Regenerate(id) | Identity::Invalidate(id)) => Some(*id),
                 None => None,
@@ -509,8 +519,7 @@ impl Session {
             Edited::Written { expiry_ms, persistence } => (Outcome::Saved, expiry_ms, persistence),
             Edited::Before { persistence } => (Outcome::Saved, expiry_ms, persistence),
             Edited::Same => return Ok(Done::plain(Outcome::Unchanged)),
-            // A touch.
-            Edited::No => (Outcome::Unchanged, expiry_ms, record.view().head().persistence),
+            Edited::Touched { expiry_ms, persistence } => (Outcome::Unchanged, expiry_ms, persistence),
             Edited::Gone => return Ok(self.vanished(&record.locator)),
             Edited::Expired => {
                 // The absolute timeout passed while this request was under way.

@@ -416,6 +416,10 @@ static json_t *last(const handle *handle, const char *operation) {
         const char *age = line ? strstr(line, "; Max-Age=") : NULL;
         return age ? json_integer(strtoll(age + strlen("; Max-Age="), NULL, 10)) : json_null();
     }
+    if (strcmp(operation, "attributes") == 0) {
+        const char *attributes = line ? strstr(line, "; ") : NULL;
+        return attributes ? json_string(attributes + strlen("; ")) : json_null();
+    }
     if (strcmp(operation, "headers") == 0) {
         json_t *names = json_array(), *header;
         size_t index;

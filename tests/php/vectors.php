@@ -198,6 +198,7 @@ final class World
                 default => 'set',
             },
             'max_age' => preg_match('/; Max-Age=(\d+)/', $line ?? '', $found) ? (int) $found[1] : null,
+            'attributes' => $line === null ? null : explode('; ', $line, 2)[1],
             'headers' => array_column($this->headers[$name], 0),
             'conflicts' => $this->conflicts[$name],
             default => $this->call($this->sessions[$name], $operation, $arguments),
