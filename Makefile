@@ -14,7 +14,7 @@ VENV := .venv
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo test lint bench install header clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo test lint bench torture install header clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -56,7 +56,7 @@ lint: lint-packages $(VENV)/ready
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
-	$(VENV)/bin/ruff check --quiet tests tools/test
+	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp
@@ -65,6 +65,10 @@ lint: lint-packages $(VENV)/ready
 
 bench: rust
 	$(CARGO) bench
+
+# The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
+torture: test-packages lib build/demo $(VENV)/ready
+	$(VENV)/bin/python tools/torture
 
 install: rust
 	CARGO='$(CARGO)' bindings/c/install '$(PREFIX)' '$(DESTDIR)'

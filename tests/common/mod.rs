@@ -277,3 +277,31 @@ impl Dice {
         usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
     }
 }
+
+/// Whether the long tests run whole, as under `make torture`. Durations and ratios are asserted only then.
+pub fn torture() -> bool {
+    std::env::var_os("HOLDALL_TORTURE").is_some()
+}
+
+/// How often a test does its thing: `short` in `make test`, `whole` in `make torture`.
+pub fn scaled(short: usize, whole: usize) -> usize {
+    if torture() { whole } else { short }
+}
+
+/// Records what a test has found, for docs/reliability.md: `row` is the promise's number there, `what` says in a few words what
+/// was counted or measured, `demanded` what had to hold. To be called after it was asserted. Does nothing in `make test`.
+pub fn figure(row: &str, driver: &str, what: &str, found: impl std::fmt::Display, demanded: &str) {
+    use std::io::Write as _;
+    let Some(path) = std::env::var_os("HOLDALL_FIGURES") else { return };
+    let program = std::env::current_exe().unwrap();
+    let program = program.file_stem().unwrap().to_str().unwrap();
+    let chapter = program.rsplit_once('-').map_or(program, |(name, _)| name);
+    let test = std::thread::current().name().unwrap_or("").to_owned();
+    let line = serde_json::json!({
+        "row": row, "driver": driver, "what": what, "found": found.to_string(), "demanded": demanded,
+        "command": format!("HOLDALL_TORTURE=1 cargo test --release --test {chapter} -- {test}"),
+    });
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    // One write, so that tests that end together do not mix their lines.
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+}
