@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 /// Browsers keep 4096 bytes of name, value and attributes, and drop a longer line without a word.
 pub const MAX_SET_COOKIE_BYTES: usize = 4096;
 /// How many cookies of the session's name are tried: a sub-domain can plant one before ours, but not without end.
-pub(crate) const MAX_TOKENS: usize = 4;
+const MAX_TOKENS: usize = 4;
 
 /// The values of the first four cookies called `name`, in the order they came. Nameless cookies (`=x`, `x`) are
 /// ignored (CVE-2023-23934).

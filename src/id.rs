@@ -30,24 +30,19 @@ pub struct SessionId {
 impl SessionId {
     /// Draws a new id. The hash runs over the 32 bytes and not over their 43 characters, which would cost a second block.
     pub(crate) fn generate() -> Result<SessionId> {
-        Ok(SessionId::from_bytes(&random_bytes::<ID_BYTES>()?))
+        let bytes = random_bytes::<ID_BYTES>()?;
+        let mut text = [0; ID_CHARS];
+        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("32 bytes are 43 characters");
+        Ok(SessionId { text, locator: Locator::of(&bytes) })
     }
 
     /// Reads an id as it came from outside. None unless it is exactly 43 base64url characters that encode 32 bytes.
     pub(crate) fn parse(text: &[u8]) -> Option<SessionId> {
-        if text.len() != ID_CHARS {
-            return None;
-        }
+        let text: [u8; ID_CHARS] = text.try_into().ok()?;
         let mut bytes = [0; ID_BYTES];
+        // Strict: the two spare bits of the last character must be zero, so these are the only characters for these bytes.
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        (length == ID_BYTES).then(|| SessionId::from_bytes(&bytes))
-    }
-
-    fn from_bytes(bytes: &[u8; ID_BYTES]) -> SessionId {
-        let mut text = [0; ID_CHARS];
-        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("32 bytes are 43 characters");
-        let locator = Locator(Sha256::new().chain_update(ID_LABEL).chain_update(bytes).finalize().into());
-        SessionId { text, locator }
+        (length == ID_BYTES).then(|| SessionId { text, locator: Locator::of(&bytes) })
     }
 
     /// The 43 characters that the cookie carries. A secret: keep it out of logs, pages and messages.
@@ -73,6 +68,10 @@ impl fmt::Debug for SessionId {
 pub struct Locator(pub(crate) [u8; 32]);
 
 impl Locator {
+    fn of(id: &[u8; ID_BYTES]) -> Locator {
+        Locator(Sha256::new().chain_update(ID_LABEL).chain_update(id).finalize().into())
+    }
+
     /// The locator of an application key, under the configured secret and a label of its own: no cookie reaches it,
     /// and a leaked directory does not reveal which addresses were here.
     pub(crate) fn keyed(secret: &[u8], key: &[u8]) -> Locator {

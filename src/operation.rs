@@ -7,8 +7,7 @@ use crate::data::{Change, ConflictReason};
 use crate::error::{Error, Result};
 use crate::flash::{self, FlashChange, Left};
 use crate::id::{CsrfSecret, SessionId};
-use crate::record::{self, Entry, Head, Persistence, Space, View};
-use std::borrow::Cow;
+use crate::record::{Head, Persistence, Space, View, Writer};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -103,19 +102,25 @@ impl Replay<'_> {
         conflicts.clear();
         let begins_anew = stored.is_none() || matches!(self.operations.identity, Some(Identity::Invalidate(_)));
         let head = self.head(stored, begins_anew);
-        let entries = self.entries(if begins_anew { None } else { stored }, head.revision, conflicts)?;
+        let stored = if begins_anew { None } else { stored };
 
-        let keys = entries.iter().filter(|entry| entry.space != Space::Engine).count();
-        if keys > self.max_keys {
-            return Err(Error::too_large("the number of keys in a session", self.max_keys, keys));
+        let operations = self.operations;
+        let rows = stored.map_or(0, |view| view.len()) + operations.data.len() + operations.flash.len() + 1;
+        let mut new = Writer::begin(out, rows, stored.map_or(256, |view| view.bytes() + 64));
+        self.data(stored.filter(|_| !operations.clear_data), &mut new, conflicts)?;
+        self.flash(stored.filter(|_| !operations.clear_flash), head.revision, &mut new)?;
+        if new.len() > self.max_keys {
+            return Err(Error::too_large("the number of keys in a session", self.max_keys, new.len()));
         }
-        let borrowed: Vec<Entry<'_>> = entries.iter().map(NewEntry::borrow).collect();
-        let bytes = record::HEAD_BYTES
-            + borrowed.iter().map(|e| record::ROW_BYTES + e.key.len() + e.value.len()).sum::<usize>();
-        if bytes > self.max_record_bytes {
-            return Err(Error::too_large("the stored session in bytes", self.max_record_bytes, bytes));
+        match (&operations.previous_url, stored) {
+            (Some(url), _) => new.push(Space::Engine, PREVIOUS_URL, url, 0)?,
+            (None, Some(view)) => new.copy(&view, view.range(Space::Engine))?,
+            (None, None) => {}
         }
-        record::write(out, &head, &borrowed)?;
+        if new.bytes() > self.max_record_bytes {
+            return Err(Error::too_large("the stored session in bytes", self.max_record_bytes, new.bytes()));
+        }
+        new.finish(&head)?;
         Ok(head)
     }
 
@@ -142,105 +147,73 @@ impl Replay<'_> {
         head
     }
 
-    fn entries<'a>(
-        &'a self,
-        stored: Option<View<'a>>,
-        revision: u64,
-        conflicts: &mut Vec<Conflict>,
-    ) -> Result<Vec<NewEntry<'a>>> {
+    /// Replays the data: what lies between two changed keys is copied as it is stored, in one piece.
+    fn data(&self, stored: Option<View<'_>>, new: &mut Writer<'_>, conflicts: &mut Vec<Conflict>) -> Result<()> {
         let operations = self.operations;
-        let mut new = Vec::with_capacity(
-            stored.map_or(0, |view| view.len()) + operations.data.len() + operations.flash.len() + 1,
-        );
-        let (mut data, mut flash, mut engine) = (Vec::new(), Vec::new(), Vec::new());
-        if let Some(view) = stored {
-            data.reserve(view.len());
-            for entry in view.entries() {
-                let entry = entry?;
-                match entry.space {
-                    Space::Data if !operations.clear_data => data.push(entry),
-                    Space::Flash if !operations.clear_flash => flash.push(entry),
-                    Space::Engine => engine.push(entry),
-                    Space::Data | Space::Flash => {}
+        let mut rest = stored.map_or(0..0, |view| view.range(Space::Data));
+        for (key, change) in &operations.data {
+            let mut entry = None;
+            if let Some(view) = &stored {
+                let (before, found) = match view.search(Space::Data, key) {
+                    Ok(index) => (index, true),
+                    Err(index) => (index, false),
+                };
+                // A table out of order, which no engine writes, must not take the copy back or beyond its space.
+                let before = before.clamp(rest.start, rest.end);
+                new.copy(view, rest.start..before)?;
+                rest.start = before;
+                if found && before < rest.end {
+                    entry = Some(view.entry(before)?);
+                    rest.start += 1;
                 }
             }
-        }
-        let loaded = |space, key| match self.loaded {
-            Some(view) => view.find(space, key),
-            None => Ok(None),
-        };
-
-        merge(&data, &operations.data, |key, stored, change| {
-            let Some(change) = change else {
-                new.extend(stored.map(NewEntry::as_stored));
-                return Ok(());
+            // Only what is not decided here looks at what was loaded.
+            let loaded = match (self.loaded, change) {
+                (Some(view), Change::Relative { .. }) if !operations.clear_data => view.find(Space::Data, key)?,
+                _ => None,
             };
-            let then = if operations.clear_data { None } else { loaded(Space::Data, key)? };
-            let value = change.replay(stored.map(|entry| entry.value), then.map(|entry| entry.value), &mut |reason| {
-                conflicts.push(Conflict { key: key.to_owned(), reason });
+            let value = change.replay(entry.map(|entry| entry.value), loaded.map(|entry| entry.value), &mut |reason| {
+                conflicts.push(Conflict { key: key.clone().into(), reason });
             });
-            new.extend(value.map(|value| NewEntry { space: Space::Data, key, value, stamp: 0 }));
-            Ok(())
-        })?;
+            if let Some(value) = value {
+                new.push(Space::Data, key, &value, 0)?;
+            }
+        }
+        match &stored {
+            Some(view) => new.copy(view, rest),
+            None => Ok(()),
+        }
+    }
 
-        merge(&flash, &operations.flash, |key, stored, change| {
-            let then = if operations.clear_flash { None } else { loaded(Space::Flash, key)? };
-            match flash::replay(change, stored, then, self.ages_flash) {
-                Left::AsStored(entry) => new.push(NewEntry::as_stored(entry)),
-                Left::Stamped(value) => {
-                    new.push(NewEntry { space: Space::Flash, key, value: Cow::Borrowed(value), stamp: revision });
-                }
+    /// Replays flash: stored entries and changes, both sorted by key, side by side.
+    fn flash(&self, stored: Option<View<'_>>, revision: u64, new: &mut Writer<'_>) -> Result<()> {
+        let operations = self.operations;
+        let stored = stored.map(|view| (view, view.range(Space::Flash)));
+        let mut entries = stored.into_iter().flat_map(|(view, range)| range.map(move |index| view.entry(index)));
+        let mut next = entries.next().transpose()?;
+        let mut changes = operations.flash.iter().map(|(key, change)| (&**key, change)).peekable();
+        loop {
+            let order = match (&next, changes.peek()) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(entry), Some((key, _))) => entry.key.cmp(key),
+            };
+            let change = if order == Ordering::Less { None } else { changes.next() };
+            let entry = if order == Ordering::Greater { None } else { next };
+            if entry.is_some() {
+                next = entries.next().transpose()?;
+            }
+            let key = entry.map(|entry| entry.key).or(change.map(|(key, _)| key)).expect("one of the two was there");
+            let loaded = match self.loaded {
+                Some(view) if !operations.clear_flash => view.find(Space::Flash, key)?,
+                _ => None,
+            };
+            match flash::replay(change.map(|(_, change)| change), entry, loaded, self.ages_flash) {
+                Left::AsStored(entry) => new.push(Space::Flash, entry.key, entry.value, entry.stamp)?,
+                Left::Stamped(value) => new.push(Space::Flash, key, value, revision)?,
                 Left::Nothing => {}
             }
-            Ok(())
-        })?;
-
-        match &operations.previous_url {
-            Some(url) => {
-                new.push(NewEntry { space: Space::Engine, key: PREVIOUS_URL, value: Cow::Borrowed(url), stamp: 0 })
-            }
-            None => new.extend(engine.into_iter().map(NewEntry::as_stored)),
         }
-        Ok(new)
-    }
-}
-
-/// An entry of the record that is about to be written.
-struct NewEntry<'a> {
-    space: Space,
-    key: &'a str,
-    value: Cow<'a, str>,
-    stamp: u64,
-}
-
-impl<'a> NewEntry<'a> {
-    fn as_stored(entry: Entry<'a>) -> NewEntry<'a> {
-        NewEntry { space: entry.space, key: entry.key, value: Cow::Borrowed(entry.value), stamp: entry.stamp }
-    }
-
-    fn borrow(&self) -> Entry<'_> {
-        Entry { space: self.space, key: self.key, value: &self.value, stamp: self.stamp }
-    }
-}
-
-/// Walks stored entries and changes, both sorted by key, side by side: each key once, with what is there of the two.
-fn merge<'a, C>(
-    stored: &[Entry<'a>],
-    changes: &'a BTreeMap<Box<str>, C>,
-    mut visit: impl FnMut(&'a str, Option<Entry<'a>>, Option<&'a C>) -> Result<()>,
-) -> Result<()> {
-    let mut stored = stored.iter().copied().peekable();
-    let mut changes = changes.iter().map(|(key, change)| (&**key, change)).peekable();
-    loop {
-        let order = match (stored.peek(), changes.peek()) {
-            (None, None) => return Ok(()),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(entry), Some((key, _))) => entry.key.cmp(key),
-        };
-        let entry = if order == Ordering::Greater { None } else { stored.next() };
-        let change = if order == Ordering::Less { None } else { changes.next() };
-        let key = entry.map(|entry| entry.key).or(change.map(|(key, _)| key));
-        visit(key.expect("one of the two was there"), entry, change.map(|(_, change)| change))?;
     }
 }

@@ -6,6 +6,8 @@
 
 use crate::error::{Error, Result};
 use crate::id::CsrfSecret;
+use std::cmp::Ordering;
+use std::ops::Range;
 
 const MAGIC: [u8; 4] = [0xFF, b'H', b'D', b'R'];
 const VERSION: u16 = 1;
@@ -65,49 +67,115 @@ pub(crate) struct Entry<'a> {
     pub(crate) stamp: u64,
 }
 
-/// Writes a record at the end of `out`. The entries come sorted by space and key, each pair once.
-pub(crate) fn write(out: &mut Vec<u8>, head: &Head, entries: &[Entry<'_>]) -> Result<()> {
-    debug_assert!(entries.windows(2).all(|pair| (pair[0].space, pair[0].key) < (pair[1].space, pair[1].key)));
-    let heap: usize = entries.iter().map(|entry| entry.key.len() + entry.value.len()).sum();
-    let (Ok(count), Ok(heap_bytes)) = (u32::try_from(entries.len()), u32::try_from(heap)) else {
-        return Err(Error::too_large("a record in bytes", u32::MAX as usize, heap));
-    };
-    let flags: u16 = match head.persistence {
-        Persistence::Configured => 0,
-        Persistence::Persistent => 1,
-        Persistence::Browser => 2,
-    };
-    out.reserve(HEAD_BYTES + entries.len() * ROW_BYTES + heap);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&flags.to_le_bytes());
-    out.extend_from_slice(&head.revision.to_le_bytes());
-    out.extend_from_slice(&head.commit);
-    out.extend_from_slice(&head.created_ms.to_le_bytes());
-    out.extend_from_slice(&head.idle_ms.to_le_bytes());
-    out.extend_from_slice(&head.absolute_ms.to_le_bytes());
-    out.extend_from_slice(&head.csrf);
-    out.extend_from_slice(&head.owner);
-    out.extend_from_slice(&head.epoch.to_le_bytes());
-    out.extend_from_slice(&count.to_le_bytes());
-    out.extend_from_slice(&heap_bytes.to_le_bytes());
-    let mut end: u32 = 0;
-    for entry in entries {
-        let Ok(key_bytes) = u16::try_from(entry.key.len()) else {
-            return Err(Error::too_large("a key in bytes", usize::from(u16::MAX), entry.key.len()));
+/// Writes a record at the end of a buffer: entries in the order of the table, each space and key once, then the head.
+pub(crate) struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    start: usize,
+    /// Where keys and values begin for now: behind room for as many rows as there can be.
+    heap: usize,
+    rows: usize,
+}
+
+impl<'o> Writer<'o> {
+    /// Begins a record of at most `rows` entries. `heap_bytes` is a guess at what their keys and values take.
+    pub(crate) fn begin(out: &'o mut Vec<u8>, rows: usize, heap_bytes: usize) -> Writer<'o> {
+        let start = out.len();
+        let heap = start + HEAD_BYTES + rows * ROW_BYTES;
+        out.reserve(heap - start + heap_bytes);
+        out.resize(heap, 0);
+        Writer { out, start, heap, rows: 0 }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.out.len() - self.heap
+    }
+
+    /// Adds an entry.
+    pub(crate) fn push(&mut self, space: Space, key: &str, value: &str, stamp: u64) -> Result<()> {
+        let Ok(key_bytes) = u16::try_from(key.len()) else {
+            return Err(Error::too_large("a key in bytes", usize::from(u16::MAX), key.len()));
         };
-        // Each part is within the heap, whose size was checked above.
-        end += u32::from(key_bytes) + u32::try_from(entry.value.len()).expect("within the heap");
-        out.extend_from_slice(&end.to_le_bytes());
-        out.extend_from_slice(&key_bytes.to_le_bytes());
-        out.extend_from_slice(&[entry.space as u8, 0]);
-        out.extend_from_slice(&entry.stamp.to_le_bytes());
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(value.as_bytes());
+        let end = self.heap_end()?;
+        let at = self.start + HEAD_BYTES + self.rows * ROW_BYTES;
+        let row = &mut self.out[at..at + ROW_BYTES];
+        row[..4].copy_from_slice(&end.to_le_bytes());
+        row[4..6].copy_from_slice(&key_bytes.to_le_bytes());
+        row[6] = space as u8;
+        row[8..].copy_from_slice(&stamp.to_le_bytes());
+        self.rows += 1;
+        Ok(())
     }
-    for entry in entries {
-        out.extend_from_slice(entry.key.as_bytes());
-        out.extend_from_slice(entry.value.as_bytes());
+
+    /// Adds entries of a stored record as they are: keys and values in one piece, the rows with their ends moved.
+    pub(crate) fn copy(&mut self, view: &View<'_>, entries: Range<usize>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let (from, to) = (view.heap_start(entries.start), view.heap_start(entries.end));
+        let moved = self.heap_bytes();
+        self.out.extend_from_slice(&view.heap()[from..to]);
+        self.heap_end()?;
+        let at = self.start + HEAD_BYTES + self.rows * ROW_BYTES;
+        let table = &view.bytes[HEAD_BYTES + entries.start * ROW_BYTES..HEAD_BYTES + entries.end * ROW_BYTES];
+        let rows = &mut self.out[at..at + table.len()];
+        rows.copy_from_slice(table);
+        for row in rows.chunks_exact_mut(ROW_BYTES) {
+            // No end is beyond that of the heap, which was checked.
+            let end = u32::try_from(size(row, 0) - from + moved).expect("within the heap");
+            row[..4].copy_from_slice(&end.to_le_bytes());
+        }
+        self.rows += entries.len();
+        Ok(())
     }
-    Ok(())
+
+    fn heap_end(&self) -> Result<u32> {
+        u32::try_from(self.heap_bytes())
+            .map_err(|_| Error::too_large("a record in bytes", u32::MAX as usize, self.heap_bytes()))
+    }
+
+    /// How long the record is with what was added so far.
+    pub(crate) fn bytes(&self) -> usize {
+        HEAD_BYTES + self.rows * ROW_BYTES + self.heap_bytes()
+    }
+
+    /// How many entries were added so far.
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Ends the record.
+    pub(crate) fn finish(self, head: &Head) -> Result<()> {
+        let heap_bytes = self.heap_end()?;
+        let rows = u32::try_from(self.rows).map_err(|_| Error::too_large("entries", u32::MAX as usize, self.rows))?;
+        let end = self.start + self.bytes();
+        if end < self.out.len() {
+            // Fewer entries than there was room for.
+            self.out.copy_within(self.heap.., self.start + HEAD_BYTES + self.rows * ROW_BYTES);
+            self.out.truncate(end);
+        }
+        let flags: u16 = match head.persistence {
+            Persistence::Configured => 0,
+            Persistence::Persistent => 1,
+            Persistence::Browser => 2,
+        };
+        let bytes = &mut self.out[self.start..self.start + HEAD_BYTES];
+        bytes[..4].copy_from_slice(&MAGIC);
+        bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[6..8].copy_from_slice(&flags.to_le_bytes());
+        bytes[8..16].copy_from_slice(&head.revision.to_le_bytes());
+        bytes[16..32].copy_from_slice(&head.commit);
+        bytes[32..40].copy_from_slice(&head.created_ms.to_le_bytes());
+        bytes[40..48].copy_from_slice(&head.idle_ms.to_le_bytes());
+        bytes[48..56].copy_from_slice(&head.absolute_ms.to_le_bytes());
+        bytes[56..88].copy_from_slice(&head.csrf);
+        bytes[88..120].copy_from_slice(&head.owner);
+        bytes[120..128].copy_from_slice(&head.epoch.to_le_bytes());
+        bytes[128..132].copy_from_slice(&rows.to_le_bytes());
+        bytes[132..136].copy_from_slice(&heap_bytes.to_le_bytes());
+        Ok(())
+    }
 }
 
 /// A record that was read: its table checked, its values still where they were loaded.
@@ -166,17 +234,30 @@ impl<'a> View<'a> {
         View { bytes, count: size(bytes, 128) }
     }
 
+    /// How long the whole record is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The id of the commit that wrote it.
     pub(crate) fn commit(&self) -> [u8; 16] {
         field(self.bytes, 16)
     }
 
+    pub(crate) fn revision(&self) -> u64 {
+        u64::from_le_bytes(field(self.bytes, 8))
+    }
+
+    pub(crate) fn created_ms(&self) -> u64 {
+        u64::from_le_bytes(field(self.bytes, 32))
+    }
+
     pub(crate) fn head(&self) -> Head {
         let bytes = self.bytes;
         Head {
-            revision: u64::from_le_bytes(field(bytes, 8)),
-            commit: field(bytes, 16),
-            created_ms: u64::from_le_bytes(field(bytes, 32)),
+            revision: self.revision(),
+            commit: self.commit(),
+            created_ms: self.created_ms(),
             idle_ms: u64::from_le_bytes(field(bytes, 40)),
             absolute_ms: u64::from_le_bytes(field(bytes, 48)),
             csrf: field(bytes, 56),
@@ -204,11 +285,19 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Keys and values.
+    fn heap(&self) -> &'a [u8] {
+        &self.bytes[HEAD_BYTES + self.count * ROW_BYTES..]
+    }
+
+    /// Where an entry begins in the heap; for the number of entries, where the last one ends.
+    fn heap_start(&self, index: usize) -> usize {
+        if index == 0 { 0 } else { size(self.bytes, HEAD_BYTES + (index - 1) * ROW_BYTES) }
+    }
+
     fn parts(&self, index: usize) -> (Row, &'a [u8], &'a [u8]) {
-        let start = if index == 0 { 0 } else { self.row(index - 1).end };
         let row = self.row(index);
-        let heap = HEAD_BYTES + self.count * ROW_BYTES;
-        let (key, value) = self.bytes[heap + start..heap + row.end].split_at(row.key_bytes);
+        let (key, value) = self.heap()[self.heap_start(index)..row.end].split_at(row.key_bytes);
         (row, key, value)
     }
 
@@ -225,20 +314,38 @@ impl<'a> View<'a> {
         Ok(Entry { space, key: text(key)?, value: text(value)?, stamp: row.stamp })
     }
 
-    /// The entry of a space and key, by bisection.
-    pub(crate) fn find(&self, space: Space, key: &str) -> Result<Option<Entry<'a>>> {
+    /// Where the entry of a space and key is (Ok) or would be (Err), by bisection.
+    pub(crate) fn search(&self, space: Space, key: &str) -> Result<usize, usize> {
         let wanted = (space as u8, key.as_bytes());
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = usize::midpoint(low, high);
             let (row, found, _) = self.parts(middle);
             match (row.space, found).cmp(&wanted) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return self.entry(middle).map(Some),
+                Ordering::Less => low = middle + 1,
+                Ordering::Greater => high = middle,
+                Ordering::Equal => return Ok(middle),
             }
         }
-        Ok(None)
+        Err(low)
+    }
+
+    /// The entries of a space.
+    pub(crate) fn range(&self, space: Space) -> Range<usize> {
+        let begin = |space: u8| {
+            let (mut low, mut high) = (0, self.count);
+            while low < high {
+                let middle = usize::midpoint(low, high);
+                if self.row(middle).space < space { low = middle + 1 } else { high = middle }
+            }
+            low
+        };
+        begin(space as u8)..begin(space as u8 + 1)
+    }
+
+    /// The entry of a space and key.
+    pub(crate) fn find(&self, space: Space, key: &str) -> Result<Option<Entry<'a>>> {
+        self.search(space, key).ok().map(|index| self.entry(index)).transpose()
     }
 
     /// All entries, in the order of the table.
@@ -275,6 +382,14 @@ mod tests {
         Entry { space, key, value, stamp }
     }
 
+    fn write(out: &mut Vec<u8>, head: &Head, entries: &[Entry<'_>]) {
+        let mut writer = Writer::begin(out, entries.len(), 0);
+        for entry in entries {
+            writer.push(entry.space, entry.key, entry.value, entry.stamp).expect("small");
+        }
+        writer.finish(head).expect("small");
+    }
+
     fn sample() -> (Head, Vec<u8>) {
         let head = Head {
             revision: 7,
@@ -294,7 +409,7 @@ mod tests {
             entry(Space::Flash, "a", "[3]", 6),
             entry(Space::Engine, "previous_url", "\"/\"", 0),
         ];
-        write(&mut bytes, &head, &entries).expect("small");
+        write(&mut bytes, &head, &entries);
         (head, bytes)
     }
 
@@ -309,6 +424,36 @@ mod tests {
         assert_eq!(view.find(Space::Flash, "a").expect("utf-8").map(|e| (e.value, e.stamp)), Some(("[3]", 6)));
         assert_eq!(view.find(Space::Flash, "b").expect("utf-8"), None);
         assert_eq!(view.find(Space::Data, "").expect("utf-8"), None);
+    }
+
+    #[test]
+    fn entries_copied_in_runs_are_those_that_were_stored() {
+        let (head, bytes) = sample();
+        let view = View::parse(&bytes).expect("own bytes");
+        assert_eq!([view.range(Space::Data), view.range(Space::Flash), view.range(Space::Engine)], [0..2, 2..3, 3..4]);
+        let mut out = b"before".to_vec();
+        let mut writer = Writer::begin(&mut out, 9, 0);
+        writer.copy(&view, 0..1).expect("small");
+        writer.push(Space::Data, "aa", "null", 0).expect("small");
+        writer.copy(&view, 1..1).expect("small");
+        writer.copy(&view, 2..4).expect("small");
+        assert_eq!(writer.len(), 4);
+        let bytes_said = writer.bytes();
+        writer.finish(&head).expect("small");
+
+        assert_eq!(out.len(), "before".len() + bytes_said);
+        let copied = View::parse(&out["before".len()..]).expect("own bytes");
+        assert_eq!(copied.head(), head);
+        let entries = copied.entries().collect::<Result<Vec<_>>>().expect("utf-8");
+        let expected = [
+            entry(Space::Data, "a", "1", 0),
+            entry(Space::Data, "aa", "null", 0),
+            entry(Space::Flash, "a", "[3]", 6),
+            entry(Space::Engine, "previous_url", "\"/\"", 0),
+        ];
+        assert_eq!(entries, expected);
+        assert_eq!(copied.search(Space::Data, "b"), Err(2));
+        assert_eq!(copied.search(Space::Flash, "a"), Ok(2));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Events};
 use crate::flash::{FlashChange, FlashPolicy};
 use crate::fork;
-use crate::headers::{self, MAX_TOKENS};
+use crate::headers;
 use crate::id::{self, CsrfSecret, Locator, SessionId, random_bytes};
 use crate::json;
 use crate::manager::{Manager, Mode, OpenOptions};
@@ -69,8 +69,8 @@ pub struct Session {
 /// How the visitor is known.
 #[allow(clippy::large_enum_variant, reason = "one a session, moved once")]
 enum Source {
-    /// The tokens of the cookie, in their order.
-    Tokens { ids: [Option<SessionId>; MAX_TOKENS], malformed: usize, sent: bool },
+    /// The well-formed tokens of the cookie, in their order: nearly always one, and then without an allocation.
+    Tokens { first: Option<SessionId>, others: Vec<SessionId>, malformed: usize },
     /// The locator of an application key.
     Keyed(Locator),
 }
@@ -148,6 +148,9 @@ impl Session {
 
     /// Loads at the first access.
     fn found(&self) -> Result<&Found> {
+        if let Some(found) = self.found.get() {
+            return Ok(found);
+        }
         let found = self.found.get_or_try_init(|| self.load());
         // An exclusive session holds a lock now; its events wait for the end of it.
         if self.mode != Mode::Exclusive {
@@ -163,11 +166,11 @@ impl Session {
         fork::check(self.generation)?;
         match &self.source {
             Source::Keyed(locator) => Ok(self.load_record(*locator, None)?.map_or(Found::Nothing, Found::Record)),
-            Source::Tokens { ids, malformed, .. } => {
+            Source::Tokens { malformed, .. } => {
                 for _ in 0..*malformed {
                     self.events.borrow_mut().note_nameless(EventKind::MalformedToken);
                 }
-                for id in ids.iter().flatten() {
+                for id in self.source.ids() {
                     if let Some(record) = self.load_record(id.locator(), Some(*id))? {
                         return Ok(Found::Record(record));
                     }
@@ -255,13 +258,29 @@ impl Session {
 
 impl Source {
     fn of_tokens<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Source {
-        let (mut ids, mut malformed, mut sent) = ([None; MAX_TOKENS], 0, false);
-        for (index, token) in tokens.enumerate() {
-            sent = true;
-            ids[index] = SessionId::parse(token);
-            malformed += usize::from(ids[index].is_none());
+        let (mut first, mut others, mut malformed) = (None, Vec::new(), 0);
+        for token in tokens {
+            match (SessionId::parse(token), &first) {
+                (None, _) => malformed += 1,
+                (id, None) => first = id,
+                (Some(id), Some(_)) => others.push(id),
+            }
         }
-        Source::Tokens { ids, malformed, sent }
+        Source::Tokens { first, others, malformed }
+    }
+
+    /// The ids that may name the session, in their order.
+    fn ids(&self) -> impl Iterator<Item = &SessionId> {
+        let (first, others) = match self {
+            Source::Tokens { first, others, .. } => (first.as_ref(), &**others),
+            Source::Keyed(_) => (None, &[][..]),
+        };
+        first.into_iter().chain(others)
+    }
+
+    /// Whether the browser sent a cookie of ours, good or bad.
+    fn was_sent(&self) -> bool {
+        matches!(self, Source::Tokens { first, malformed, .. } if first.is_some() || *malformed > 0)
     }
 }
 
@@ -925,7 +944,7 @@ impl Session {
             Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Unsupported) => {
                 let locators: Vec<Locator> = match &self.source {
                     Source::Keyed(locator) => vec![*locator],
-                    Source::Tokens { ids, .. } => ids.iter().flatten().map(SessionId::locator).collect(),
+                    Source::Tokens { .. } => self.source.ids().map(SessionId::locator).collect(),
                 };
                 let events = &mut *self.events.borrow_mut();
                 let driver = &self.manager.named().driver;

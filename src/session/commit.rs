@@ -238,8 +238,7 @@ impl Session {
     }
 
     fn after_destroy(&self) -> Done {
-        let sent = matches!(self.source, Source::Tokens { sent: true, .. });
-        Done { cookie: if sent { CookieChange::Remove } else { CookieChange::None }, ..Done::plain(Outcome::Gone) }
+        Done { cookie: if self.source.was_sent() { CookieChange::Remove } else { CookieChange::None }, ..Done::plain(Outcome::Gone) }
     }
 
     fn write(&mut self, now_ms: u64, ages_flash: bool) -> Result<Done> {
@@ -385,13 +384,12 @@ impl Session {
             *edited = Edited::Before { persistence: view.head().persistence };
             return Ok(Verdict::Keep);
         }
-        if let Some(loaded) = replay.loaded.map(|loaded| loaded.head()) {
-            let now = view.head();
-            if now.revision < loaded.revision || now.created_ms > loaded.created_ms {
-                // Another life under the same name, of a keyed session: the one that was loaded is gone.
-                *edited = Edited::Gone;
-                return Ok(Verdict::Keep);
-            }
+        if let Some(loaded) = &replay.loaded
+            && (view.revision() < loaded.revision() || view.created_ms() > loaded.created_ms())
+        {
+            // Another life under the same name, of a keyed session: the one that was loaded is gone.
+            *edited = Edited::Gone;
+            return Ok(Verdict::Keep);
         }
         let start = new.len();
         let head = replay.write(Some(view), new, conflicts)?;
@@ -440,7 +438,7 @@ impl Session {
             let touch_is_due = self.touch_is_due(record, expiry_ms, timeouts.idle_ms);
             // A clock was set back: what is stored as the beginning must come back too, or the record outlives its timeout.
             let begins_later = head.created_ms > now_ms;
-            let changes = self.operations.change_record() || ages_flash && self.has_old_flash(record)? || begins_later;
+            let changes = self.operations.change_record() || ages_flash && has_old_flash(record) || begins_later;
 
             if !changes && !touch_is_due {
                 return Ok(Done::plain(Outcome::Unchanged));
@@ -497,15 +495,6 @@ impl Session {
         Done { cookie: CookieChange::Remove, ..Done::plain(Outcome::Gone) }
     }
 
-    fn has_old_flash(&self, record: &Record) -> Result<bool> {
-        for entry in record.view().entries() {
-            if entry?.space == Space::Flash {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     fn after_update(
         &self,
         record: &Record,
@@ -543,4 +532,8 @@ impl Session {
         };
         Ok(Done { conflicts, cookie, ..Done::plain(outcome) })
     }
+}
+
+fn has_old_flash(record: &Record) -> bool {
+    !record.view().range(Space::Flash).is_empty()
 }
