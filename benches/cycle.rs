@@ -14,6 +14,19 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(150);
 
 fn main() {
+    if let Ok(url) = std::env::var("PROFILE") {
+        let sessions = std::env::var("SESSIONS").ok().map_or(1, |n| n.parse().unwrap());
+        let mut cycle = engine(&url, sessions);
+        let (mut best, mut all) = (f64::MAX, Vec::new());
+        for _ in 0..20 {
+            let us = microseconds(&mut cycle);
+            best = best.min(us);
+            all.push(us);
+        }
+        all.sort_by(f64::total_cmp);
+        println!("best {best:.3} median {:.3}", all[10]);
+        return;
+    }
     println!("| row | median, us | min..max | floor, us | ratio to the floor |");
     println!("|---|---:|---:|---:|---:|");
     row("memory, one session", &mut engine("memory:", 1), &mut memory_floor(1));

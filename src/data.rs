@@ -151,58 +151,54 @@ impl Change {
         }
         Ok(())
     }
+}
 
-    /// The value after the changes, on what is `stored` now. `loaded` is what this request found at its load.
-    pub(crate) fn replay<'a>(
-        &'a self,
-        stored: Option<&'a str>,
-        loaded: Option<&str>,
-        conflict: &mut dyn FnMut(ConflictReason),
-    ) -> Option<Cow<'a, str>> {
-        let steps = match self {
-            Change::Decided(value) => return value.as_deref().map(Cow::Borrowed),
-            Change::Relative { steps, .. } => steps,
-        };
-        let unchanged = stored == loaded;
-        let mut value = stored.map(Cow::Borrowed);
-        for step in steps {
-            value = match (step, value) {
-                (Step::Take, value) => value.filter(|_| !unchanged),
-                (Step::Replace(_), None) => None,
-                (Step::Replace(new), Some(_)) => {
-                    if !unchanged {
-                        conflict(ConflictReason::Overwritten);
-                    }
-                    Some(Cow::Borrowed(new.as_str()))
+/// The value after steps that depend on what is `stored` now. `loaded` is what this request found at its load.
+pub(crate) fn replay<'a>(
+    steps: &'a [Step],
+    stored: Option<&'a str>,
+    loaded: Option<&str>,
+    conflict: &mut dyn FnMut(ConflictReason),
+) -> Option<Cow<'a, str>> {
+    let unchanged = stored == loaded;
+    let mut value = stored.map(Cow::Borrowed);
+    for step in steps {
+        value = match (step, value) {
+            (Step::Take, value) => value.filter(|_| !unchanged),
+            (Step::Replace(_), None) => None,
+            (Step::Replace(new), Some(_)) => {
+                if !unchanged {
+                    conflict(ConflictReason::Overwritten);
                 }
-                (Step::Remember(new), None) => Some(Cow::Borrowed(new.as_str())),
-                (Step::Remember(_), value) => value,
-                (Step::Add(n), None) => Some(Cow::Owned(n.to_string())),
-                (Step::Add(n), Some(text)) => match json::integer(&text).map(|number| number.checked_add(*n)) {
-                    Some(Some(sum)) => Some(Cow::Owned(sum.to_string())),
-                    Some(None) => {
-                        conflict(ConflictReason::OutOfRange);
-                        Some(text)
-                    }
+                Some(Cow::Borrowed(new.as_str()))
+            }
+            (Step::Remember(new), None) => Some(Cow::Borrowed(new.as_str())),
+            (Step::Remember(_), value) => value,
+            (Step::Add(n), None) => Some(Cow::Owned(n.to_string())),
+            (Step::Add(n), Some(text)) => match json::integer(&text).map(|number| number.checked_add(*n)) {
+                Some(Some(sum)) => Some(Cow::Owned(sum.to_string())),
+                Some(None) => {
+                    conflict(ConflictReason::OutOfRange);
+                    Some(text)
+                }
+                None => {
+                    conflict(ConflictReason::NotAnInteger);
+                    Some(text)
+                }
+            },
+            (Step::Push(elements), value) => {
+                let array = value.as_deref().unwrap_or("[]");
+                match json::pushed(array, elements.iter().map(String::as_str)) {
+                    Some(longer) => Some(Cow::Owned(longer)),
                     None => {
-                        conflict(ConflictReason::NotAnInteger);
-                        Some(text)
-                    }
-                },
-                (Step::Push(elements), value) => {
-                    let array = value.as_deref().unwrap_or("[]");
-                    match json::pushed(array, elements.iter().map(String::as_str)) {
-                        Some(longer) => Some(Cow::Owned(longer)),
-                        None => {
-                            conflict(ConflictReason::NotAnArray);
-                            value
-                        }
+                        conflict(ConflictReason::NotAnArray);
+                        value
                     }
                 }
-            };
-        }
-        value
+            }
+        };
     }
+    value
 }
 
 #[cfg(test)]
@@ -211,7 +207,12 @@ mod tests {
 
     fn replayed(change: &Change, stored: Option<&str>, loaded: Option<&str>) -> (Option<String>, Vec<ConflictReason>) {
         let mut conflicts = Vec::new();
-        let value = change.replay(stored, loaded, &mut |reason| conflicts.push(reason)).map(Cow::into_owned);
+        let value = match change {
+            Change::Decided(value) => value.clone(),
+            Change::Relative { steps, .. } => {
+                replay(steps, stored, loaded, &mut |reason| conflicts.push(reason)).map(Cow::into_owned)
+            }
+        };
         (value, conflicts)
     }
 

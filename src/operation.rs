@@ -3,11 +3,12 @@
 //! The serial order of commits decides; the rules are the replay table of docs/architecture.md. Replay reads the stored
 //! record, the record as it was loaded and the operations, and writes new bytes. Knows nothing of drivers or cookies.
 
-use crate::data::{Change, ConflictReason};
+use crate::data::{self, Change, ConflictReason};
 use crate::error::{Error, Result};
 use crate::flash::{self, FlashChange, Left};
 use crate::id::{CsrfSecret, SessionId};
 use crate::record::{Head, Persistence, Space, View, Writer};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -152,7 +153,7 @@ impl Replay<'_> {
         let operations = self.operations;
         let mut rest = stored.map_or(0..0, |view| view.range(Space::Data));
         for (key, change) in &operations.data {
-            let mut entry = None;
+            let mut at = None;
             if let Some(view) = &stored {
                 let (before, found) = match view.search(Space::Data, key) {
                     Ok(index) => (index, true),
@@ -163,18 +164,24 @@ impl Replay<'_> {
                 new.copy(view, rest.start..before)?;
                 rest.start = before;
                 if found && before < rest.end {
-                    entry = Some(view.entry(before)?);
+                    at = Some((view, before));
                     rest.start += 1;
                 }
             }
-            // Only what is not decided here looks at what was loaded.
-            let loaded = match (self.loaded, change) {
-                (Some(view), Change::Relative { .. }) if !operations.clear_data => view.find(Space::Data, key)?,
-                _ => None,
+            let value = match change {
+                // Whatever is stored.
+                Change::Decided(value) => value.as_deref().map(Cow::Borrowed),
+                Change::Relative { steps, .. } => {
+                    let entry = at.map(|(view, index)| view.entry(index)).transpose()?;
+                    let loaded = match self.loaded {
+                        Some(view) if !operations.clear_data => view.value(Space::Data, key)?,
+                        _ => None,
+                    };
+                    data::replay(steps, entry.map(|entry| entry.value), loaded, &mut |reason| {
+                        conflicts.push(Conflict { key: key.clone().into(), reason });
+                    })
+                }
             };
-            let value = change.replay(entry.map(|entry| entry.value), loaded.map(|entry| entry.value), &mut |reason| {
-                conflicts.push(Conflict { key: key.clone().into(), reason });
-            });
             if let Some(value) = value {
                 new.push(Space::Data, key, &value, 0)?;
             }

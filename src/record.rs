@@ -121,7 +121,7 @@ impl<'o> Writer<'o> {
         let table = &view.bytes[HEAD_BYTES + entries.start * ROW_BYTES..HEAD_BYTES + entries.end * ROW_BYTES];
         let rows = &mut self.out[at..at + table.len()];
         rows.copy_from_slice(table);
-        for row in rows.chunks_exact_mut(ROW_BYTES) {
+        for row in rows.as_chunks_mut::<ROW_BYTES>().0 {
             // No end is beyond that of the heap, which was checked.
             let end = u32::try_from(size(row, 0) - from + moved).expect("within the heap");
             row[..4].copy_from_slice(&end.to_le_bytes());
@@ -193,6 +193,14 @@ fn size(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(field(bytes, at)) as usize
 }
 
+fn key_bytes(row: &[u8; ROW_BYTES]) -> usize {
+    usize::from(u16::from_le_bytes(field(row, 4)))
+}
+
+fn text(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|_| Error::corrupt("an entry of a stored record is not UTF-8"))
+}
+
 impl<'a> View<'a> {
     /// Checks head and table. An unknown version is `unsupported`, anything else that is wrong `corrupt`.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<View<'a>> {
@@ -216,12 +224,12 @@ impl<'a> View<'a> {
         }
         let view = View { bytes, count };
         let mut start = 0;
-        for index in 0..count {
-            let row = view.row(index);
-            if row.end < start || row.end - start < row.key_bytes || row.end > heap || row.space > Space::Engine as u8 {
+        for row in view.table() {
+            let end = size(row, 0);
+            if end < start || end - start < key_bytes(row) || end > heap || row[6] > Space::Engine as u8 {
                 return Err(Error::corrupt("a row of a stored record points outside of it"));
             }
-            start = row.end;
+            start = end;
         }
         if start != heap {
             return Err(Error::corrupt("a stored record has bytes that belong to no entry"));
@@ -275,14 +283,9 @@ impl<'a> View<'a> {
         self.count
     }
 
-    fn row(&self, index: usize) -> Row {
-        let at = HEAD_BYTES + index * ROW_BYTES;
-        Row {
-            end: size(self.bytes, at),
-            key_bytes: usize::from(u16::from_le_bytes(field(self.bytes, at + 4))),
-            space: self.bytes[at + 6],
-            stamp: u64::from_le_bytes(field(self.bytes, at + 8)),
-        }
+    /// The rows.
+    fn table(&self) -> &'a [[u8; ROW_BYTES]] {
+        self.bytes[HEAD_BYTES..HEAD_BYTES + self.count * ROW_BYTES].as_chunks().0
     }
 
     /// Keys and values.
@@ -295,33 +298,35 @@ impl<'a> View<'a> {
         if index == 0 { 0 } else { size(self.bytes, HEAD_BYTES + (index - 1) * ROW_BYTES) }
     }
 
-    fn parts(&self, index: usize) -> (Row, &'a [u8], &'a [u8]) {
-        let row = self.row(index);
-        let (key, value) = self.heap()[self.heap_start(index)..row.end].split_at(row.key_bytes);
+    fn parts(&self, index: usize) -> (&'a [u8; ROW_BYTES], &'a [u8], &'a [u8]) {
+        let row = &self.table()[index];
+        let (key, value) = self.heap()[self.heap_start(index)..size(row, 0)].split_at(key_bytes(row));
         (row, key, value)
     }
 
     /// The entry at a place in the table.
     pub(crate) fn entry(&self, index: usize) -> Result<Entry<'a>> {
         let (row, key, value) = self.parts(index);
-        let text =
-            |bytes| std::str::from_utf8(bytes).map_err(|_| Error::corrupt("an entry of a stored record is not UTF-8"));
-        let space = match row.space {
+        let space = match row[6] {
             0 => Space::Data,
             1 => Space::Flash,
             _ => Space::Engine,
         };
-        Ok(Entry { space, key: text(key)?, value: text(value)?, stamp: row.stamp })
+        Ok(Entry { space, key: text(key)?, value: text(value)?, stamp: u64::from_le_bytes(field(row, 8)) })
     }
 
     /// Where the entry of a space and key is (Ok) or would be (Err), by bisection.
     pub(crate) fn search(&self, space: Space, key: &str) -> Result<usize, usize> {
-        let wanted = (space as u8, key.as_bytes());
+        let (table, heap) = (self.table(), self.heap());
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = usize::midpoint(low, high);
-            let (row, found, _) = self.parts(middle);
-            match (row.space, found).cmp(&wanted) {
+            let row = &table[middle];
+            let order = row[6].cmp(&(space as u8)).then_with(|| {
+                let start = if middle == 0 { 0 } else { size(&table[middle - 1], 0) };
+                heap[start..start + key_bytes(row)].cmp(key.as_bytes())
+            });
+            match order {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
                 Ordering::Equal => return Ok(middle),
@@ -333,14 +338,21 @@ impl<'a> View<'a> {
     /// The entries of a space.
     pub(crate) fn range(&self, space: Space) -> Range<usize> {
         let begin = |space: u8| {
-            let (mut low, mut high) = (0, self.count);
-            while low < high {
-                let middle = usize::midpoint(low, high);
-                if self.row(middle).space < space { low = middle + 1 } else { high = middle }
+            match self.table().last() {
+                // Data alone is what most records hold.
+                Some(last) if last[6] < space => self.count,
+                _ if space == 0 => 0,
+                _ => self.table().partition_point(|row| row[6] < space),
             }
-            low
         };
         begin(space as u8)..begin(space as u8 + 1)
+    }
+
+    /// The value of a space and key.
+    pub(crate) fn value(&self, space: Space, key: &str) -> Result<Option<&'a str>> {
+        let Ok(index) = self.search(space, key) else { return Ok(None) };
+        let (_, _, value) = self.parts(index);
+        text(value).map(Some)
     }
 
     /// The entry of a space and key.
@@ -364,13 +376,6 @@ pub(crate) fn same_content(one: &[u8], other: &[u8]) -> bool {
 /// Sets when a record says it was made.
 pub(crate) fn set_created(record: &mut [u8], created_ms: u64) {
     record[32..40].copy_from_slice(&created_ms.to_le_bytes());
-}
-
-struct Row {
-    end: usize,
-    key_bytes: usize,
-    space: u8,
-    stamp: u64,
 }
 
 #[cfg(test)]

@@ -146,11 +146,17 @@ impl Session {
         Ok(session)
     }
 
-    /// Loads at the first access.
+    #[inline]
     fn found(&self) -> Result<&Found> {
-        if let Some(found) = self.found.get() {
-            return Ok(found);
+        match self.found.get() {
+            Some(found) => Ok(found),
+            None => self.find(),
         }
+    }
+
+    /// Loads at the first access.
+    #[cold]
+    fn find(&self) -> Result<&Found> {
         let found = self.found.get_or_try_init(|| self.load());
         // An exclusive session holds a lock now; its events wait for the end of it.
         if self.mode != Mode::Exclusive {
@@ -241,6 +247,9 @@ impl Session {
     }
 
     fn deliver(&self) {
+        if self.events.borrow().is_empty() {
+            return;
+        }
         // Taken out first: a listener may look at another session of this thread, and this one's cell must be free.
         let mut events = std::mem::take(&mut *self.events.borrow_mut());
         self.manager.deliver(&mut events);
@@ -292,7 +301,7 @@ impl Session {
             Some(change) => Ok(change.seen()),
             None if self.operations.clear_data => Ok(None),
             None => Ok(match record {
-                Some(record) => record.view().find(Space::Data, key)?.map(|entry| entry.value),
+                Some(record) => record.view().value(Space::Data, key)?,
                 None => None,
             }),
         }
@@ -301,9 +310,7 @@ impl Session {
     /// The flash entry as it was loaded, if nothing of this request cleared it.
     fn flash_loaded(&self, key: &str) -> Result<Option<&str>> {
         match self.record()? {
-            Some(record) if !self.operations.clear_flash => {
-                Ok(record.view().find(Space::Flash, key)?.map(|entry| entry.value))
-            }
+            Some(record) if !self.operations.clear_flash => record.view().value(Space::Flash, key),
             _ => Ok(None),
         }
     }
@@ -475,7 +482,7 @@ impl Session {
         }
         match self.record()? {
             Some(record) if !matches!(self.operations.identity, Some(Identity::Invalidate(_))) => {
-                Ok(record.view().find(Space::Engine, PREVIOUS_URL)?.and_then(|entry| json::unquoted(entry.value)))
+                Ok(record.view().value(Space::Engine, PREVIOUS_URL)?.and_then(json::unquoted))
             }
             _ => Ok(None),
         }
@@ -517,6 +524,9 @@ impl Session {
 
     /// Turns flash that was given to the caller into operations.
     fn settle(&mut self) {
+        if self.taken.get_mut().is_empty() {
+            return;
+        }
         for key in std::mem::take(self.taken.get_mut()) {
             self.now.remove(&key);
             self.take_flash(&key);

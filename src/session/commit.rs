@@ -238,7 +238,10 @@ impl Session {
     }
 
     fn after_destroy(&self) -> Done {
-        Done { cookie: if self.source.was_sent() { CookieChange::Remove } else { CookieChange::None }, ..Done::plain(Outcome::Gone) }
+        Done {
+            cookie: if self.source.was_sent() { CookieChange::Remove } else { CookieChange::None },
+            ..Done::plain(Outcome::Gone)
+        }
     }
 
     fn write(&mut self, now_ms: u64, ages_flash: bool) -> Result<Done> {
