@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::Events;
 use crate::id::Locator;
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -38,6 +39,21 @@ pub trait Records: Send {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated>;
+
+    /// [`update`](Records::update) of a record that this caller has loaded, and may have changed since: a driver that kept
+    /// something with what it gave, as an open file, goes on from there.
+    fn update_loaded(
+        &self,
+        loaded: &Loaded,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        let _ = loaded;
+        self.update(locator, to, now_ms, edit, events)
+    }
 
     /// Removes a record. False where there was none; a marker stays. Twice is as good as once.
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool>;
@@ -102,13 +118,30 @@ pub struct Loaded {
     record: Range<usize>,
     /// When the record ends, in milliseconds since the Unix epoch.
     pub expiry_ms: u64,
+    kept: Option<Box<dyn Any + Send>>,
 }
 
 impl Loaded {
     /// A record that is a part of the buffer it was read into.
     pub fn new(buffer: Vec<u8>, record: Range<usize>, expiry_ms: u64) -> Loaded {
         assert!(record.start <= record.end && record.end <= buffer.len(), "the record lies in the buffer");
-        Loaded { buffer, record, expiry_ms }
+        Loaded { buffer, record, expiry_ms, kept: None }
+    }
+
+    /// Keeps something of the driver's with it, for [`Records::update_loaded`].
+    pub fn keeping(mut self, kept: Box<dyn Any + Send>) -> Loaded {
+        self.kept = Some(kept);
+        self
+    }
+
+    /// What the driver kept, if it is of this type.
+    pub fn kept<T: Any>(&self) -> Option<&T> {
+        self.kept.as_ref()?.downcast_ref()
+    }
+
+    /// Drops what the driver kept. The bytes stay.
+    pub(crate) fn let_go(&mut self) {
+        self.kept = None;
     }
 
     /// The bytes of the record.

@@ -101,7 +101,7 @@ extern "C" fn in_child() {
         // SAFETY: see `generation`.
         unsafe { &*page }.store(0, Ordering::Release);
     }
-    for slot in &LOCKED {
+    for slot in &UNINHERITED {
         let fd = slot.swap(NO_FD, Ordering::AcqRel);
         if fd != NO_FD {
             // SAFETY: the slot held a descriptor that its owner, a thread of the parent, had open at the fork. That thread
@@ -111,34 +111,34 @@ extern "C" fn in_child() {
     }
 }
 
-// A flock belongs to the open file, not to the process: a child forked while a thread of the parent holds one would keep
-// it held until the child exits. The child closes every descriptor in this table. 1024 sessions locked at once is
-// far more than a process has threads; one more is told `unavailable`.
+// A flock belongs to the open file, not to the process: a child forked while a thread of the parent holds one, or may come to
+// hold one, would keep it held until the child exits. The child closes every descriptor in this table. 1024 sessions locked at
+// once is far more than a process has threads; one more is told `unavailable`.
 const NO_FD: RawFd = -1;
-static LOCKED: [AtomicI32; 1024] = [const { AtomicI32::new(NO_FD) }; 1024];
+static UNINHERITED: [AtomicI32; 1024] = [const { AtomicI32::new(NO_FD) }; 1024];
 
-/// A place in the table of locked descriptors, given back on drop. Unlock before you drop it, and close after.
-pub(crate) struct LockedFd(usize);
+/// A place in the table of descriptors that a child closes, given back on drop. Unlock before you drop it, and close after.
+pub(crate) struct Uninherited(usize);
 
-impl LockedFd {
+impl Uninherited {
     /// Enters a descriptor. To be called before the lock is taken.
-    pub(crate) fn enter(fd: BorrowedFd<'_>) -> Result<LockedFd> {
+    pub(crate) fn enter(fd: BorrowedFd<'_>) -> Result<Uninherited> {
         let fd = fd.as_raw_fd();
         // Descriptor numbers are small and unique, so the number itself is a good place to start looking.
         let start = usize::try_from(fd).unwrap_or(0);
-        for step in 0..LOCKED.len() {
-            let place = (start + step) % LOCKED.len();
-            if LOCKED[place].compare_exchange(NO_FD, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Ok(LockedFd(place));
+        for step in 0..UNINHERITED.len() {
+            let place = (start + step) % UNINHERITED.len();
+            if UNINHERITED[place].compare_exchange(NO_FD, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Ok(Uninherited(place));
             }
         }
         Err(Error::unavailable("this process holds 1024 locked sessions; no more can be locked at once", true))
     }
 }
 
-impl Drop for LockedFd {
+impl Drop for Uninherited {
     fn drop(&mut self) {
-        LOCKED[self.0].store(NO_FD, Ordering::Release);
+        UNINHERITED[self.0].store(NO_FD, Ordering::Release);
     }
 }
 

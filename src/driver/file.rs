@@ -11,14 +11,17 @@ use super::{
 use super::{Verdict, locked_too_long, within};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
-use crate::fork::{self, LockedFd, PerProcess};
+use crate::fork::{self, PerProcess, Uninherited};
 use crate::id::Locator;
 use directory::{Directory, Entry, Name, NewFile, io_error};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::buffer::spare_capacity;
+use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{FlockOperation, OFlags, Stat, flock};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 use slot::{HEADER_BYTES, Kind, Label, Place, READ_WHOLE_BYTES, Scan, Slot, Source, seal};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
@@ -33,6 +36,9 @@ const FIRST_POLL: Duration = Duration::from_micros(20);
 const LAST_POLL: Duration = Duration::from_millis(2);
 /// Names that other processes put in the way of a create and that are removed, before it gives up.
 const CREATE_AGAIN: usize = 16;
+/// At most so many descriptors stay open from a load to the commit: they have places in the table that a fork closes, beside
+/// those of sessions that are locked.
+const KEPT_BELOW: i32 = 512;
 /// How many sessions' syncs a process remembers; a forgotten one costs an fdatasync, never safety.
 const SYNCED: usize = 1024;
 
@@ -98,6 +104,8 @@ impl Options {
             max_record_bytes: limits.max_record_bytes,
             shortest_life_ms: limits.shortest_life_ms,
             max_records: self.max_records,
+            keep_below: i32::try_from(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2)
+                .map_or(KEPT_BELOW, |half| half.min(KEPT_BELOW)),
             records: AtomicI64::new(0),
             synced: [const { AtomicU64::new(0) }; SYNCED],
             cursor: PerProcess::new(|| Mutex::new(None)),
@@ -119,6 +127,9 @@ struct Store {
     max_record_bytes: usize,
     shortest_life_ms: u64,
     max_records: Option<u64>,
+    /// Descriptors below this number may stay open from a load to the commit: the lower half of what the process may have, so
+    /// that the other half is always free, and no count is needed.
+    keep_below: i32,
     /// Files in the directory as this process knows them; kept only where there is a limit.
     records: AtomicI64,
     /// Which slots this process has synced, by locator: see [`Store::sync_current`].
@@ -132,49 +143,100 @@ struct Sweeping {
     seen: i64,
 }
 
-/// A session's file under an exclusive lock. Unlocked and closed on drop; in a forked child it is left alone, because the
-/// child closed the descriptor when it began.
-struct Locked {
-    open: Option<(LockedFd, OwnedFd)>,
+/// The descriptor of a session's file that is open to be written. Closed on drop, and unlocked before; in a forked child it is
+/// left alone, because the child closed it when it began.
+struct Descriptor {
+    open: Option<(Uninherited, OwnedFd)>,
     generation: u64,
+    locked: Cell<bool>,
 }
 
-/// A locked file and its status.
-#[derive(Clone, Copy)]
-struct Opened<'f> {
-    fd: BorrowedFd<'f>,
-    stat: Stat,
-}
-
-impl Opened<'_> {
-    fn size(&self) -> u64 {
-        size_of_file(&self.stat)
-    }
-}
-
-impl Locked {
-    fn with(&self, stat: Stat) -> Opened<'_> {
-        Opened { fd: self.fd(), stat }
+impl Descriptor {
+    /// Entered in the table before it is locked: a child forked in between closes it, locked or not.
+    fn new(fd: OwnedFd, generation: u64) -> Result<Descriptor> {
+        let open = Some((Uninherited::enter(fd.as_fd())?, fd));
+        Ok(Descriptor { open, generation, locked: Cell::new(false) })
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
         self.open.as_ref().expect("open until it is dropped").1.as_fd()
     }
+
+    /// Locks it, waiting until `deadline` and no longer than `timeout_ms` from the first time it finds it locked.
+    fn lock(&self, timeout_ms: u64, deadline: &mut Option<Instant>) -> Result<()> {
+        let mut pause = FIRST_POLL;
+        loop {
+            match retry_on_intr(|| flock(self.fd(), FlockOperation::NonBlockingLockExclusive)) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => {}
+                Err(errno) => return Err(io_error("locking a session file", errno)),
+            }
+            let now = Instant::now();
+            let left = deadline.get_or_insert(now + Duration::from_millis(timeout_ms)).saturating_duration_since(now);
+            if left.is_zero() {
+                return Err(locked_too_long(timeout_ms));
+            }
+            std::thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LAST_POLL);
+        }
+        self.locked.set(true);
+        Ok(())
+    }
+
+    fn unlock(&self) {
+        // Not left to the close: a child that has a copy of the descriptor would keep the lock.
+        if self.locked.replace(false) {
+            let _ = flock(self.fd(), FlockOperation::Unlock);
+        }
+    }
 }
 
-impl Drop for Locked {
+impl Drop for Descriptor {
     fn drop(&mut self) {
-        let Some((entry, fd)) = self.open.take() else { return };
         if fork::check(self.generation).is_err() {
             // The number may be another file's by now.
-            std::mem::forget((entry, fd));
+            std::mem::forget(self.open.take());
             return;
         }
         // Unlocked before it leaves the table, and it leaves the table before the number can be used again: a fork in
         // between inherits at most an unlocked descriptor.
-        let _ = flock(&fd, FlockOperation::Unlock);
-        drop(entry);
-        drop(fd);
+        self.unlock();
+        if let Some((entry, fd)) = self.open.take() {
+            drop(entry);
+            drop(fd);
+        }
+    }
+}
+
+/// A session's file and its status when it was opened: the inode stays the same, the size may not.
+struct Opened {
+    descriptor: Descriptor,
+    stat: Stat,
+}
+
+impl Opened {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.fd()
+    }
+
+    /// Just after it was opened.
+    fn reader(&self) -> Result<Reader<'_>> {
+        Reader::new(self.fd(), size_of_file(&self.stat))
+    }
+
+    /// Some time after it was opened, under the lock.
+    fn reader_again(&self) -> Result<Reader<'_>> {
+        fork::check(self.descriptor.generation)?;
+        Reader::again(self.fd(), size_of_file(&self.stat))
+    }
+}
+
+/// A lock that is given back on drop, on a file that stays open.
+struct Unlocking<'d>(&'d Descriptor);
+
+impl Drop for Unlocking<'_> {
+    fn drop(&mut self) {
+        self.0.unlock();
     }
 }
 
@@ -183,32 +245,56 @@ struct Reader<'f> {
     fd: BorrowedFd<'f>,
     buffer: Vec<u8>,
     whole: bool,
+    size: u64,
 }
 
 impl<'f> Reader<'f> {
+    /// Of a file of this size.
     fn new(fd: BorrowedFd<'f>, size: u64) -> Result<Reader<'f>> {
         let whole = size <= READ_WHOLE_BYTES;
-        let mut reader = Reader { fd, buffer: Vec::new(), whole };
+        let mut reader = Reader { fd, buffer: Vec::new(), whole, size };
         if whole {
-            reader.fill(0, usize::try_from(size).expect("at most READ_WHOLE_BYTES"))?;
+            reader.fill(0, size)?;
         }
         Ok(reader)
     }
 
-    fn fill(&mut self, offset: u64, length: usize) -> Result<()> {
+    /// Of a locked file that had this size before it was locked. To ask for one byte more tells whether it has grown, and
+    /// spares a call.
+    fn again(fd: BorrowedFd<'f>, size_then: u64) -> Result<Reader<'f>> {
+        if size_then < READ_WHOLE_BYTES {
+            let mut reader = Reader { fd, buffer: Vec::new(), whole: true, size: 0 };
+            reader.fill(0, size_then + 1)?;
+            reader.size = reader.buffer.len() as u64;
+            if reader.size <= size_then {
+                return Ok(reader);
+            }
+        }
+        let stat = rustix::fs::fstat(fd).map_err(|errno| io_error("looking at a session file", errno))?;
+        Reader::new(fd, size_of_file(&stat))
+    }
+
+    /// Reads from `offset`: `length` bytes, or what there is before the end of the file.
+    fn fill(&mut self, offset: u64, length: u64) -> Result<()> {
+        let length = usize::try_from(length).map_err(|_| Error::corrupt("a session file is larger than memory"))?;
         self.buffer.clear();
-        self.buffer.resize(length, 0);
-        let mut filled = 0;
-        while filled < length {
-            let read = retry_on_intr(|| rustix::io::pread(self.fd, &mut self.buffer[filled..], offset + filled as u64))
+        self.buffer.reserve_exact(length);
+        while self.buffer.len() < length {
+            let at = offset + self.buffer.len() as u64;
+            let read = retry_on_intr(|| rustix::io::pread(self.fd, spare_capacity(&mut self.buffer), at))
                 .map_err(|errno| io_error("reading a session file", errno))?;
-            if read == 0 {
+            // One byte short is the end of a file that has not grown (`again`); else the next call tells whether it is the end.
+            if read == 0 || self.buffer.len() + 1 == length {
                 break;
             }
-            filled += read;
         }
-        self.buffer.truncate(filled);
+        self.buffer.truncate(length);
         Ok(())
+    }
+
+    fn scan(&mut self, locator: &Locator, max_record_bytes: usize) -> Result<Scan> {
+        let size = self.size;
+        Scan::read(self, size, locator, max_record_bytes)
     }
 
     /// The record of a slot that was found whole, in the buffer it was read into.
@@ -231,7 +317,7 @@ impl Source for Reader<'_> {
         let from = if self.whole {
             usize::try_from(offset).unwrap_or(usize::MAX).min(self.buffer.len())
         } else {
-            self.fill(offset, length)?;
+            self.fill(offset, length as u64)?;
             0
         };
         Ok(&self.buffer[from..(from + length).min(self.buffer.len())])
@@ -256,12 +342,6 @@ enum Found<'f> {
 }
 
 impl Store {
-    fn scan<'f>(&self, fd: BorrowedFd<'f>, size: u64, locator: &Locator) -> Result<(Reader<'f>, Scan)> {
-        let mut reader = Reader::new(fd, size)?;
-        let scan = Scan::read(&mut reader, size, locator, self.max_record_bytes)?;
-        Ok((reader, scan))
-    }
-
     /// Refuses to read what was stored under a higher limit. To destroy or to expire it stays possible.
     fn within_limit(&self, scan: &Scan) -> Result<()> {
         match scan.too_large {
@@ -271,33 +351,17 @@ impl Store {
     }
 
     /// Opens a session's file and locks it, waiting up to `timeout_ms`. None where the name is not there.
-    fn open_locked(&self, locator: &Locator, timeout_ms: u64) -> Result<Option<(Locked, Stat)>> {
+    fn open_locked(&self, locator: &Locator, timeout_ms: u64) -> Result<Option<Opened>> {
         let generation = fork::generation()?;
         let mut deadline = None;
         loop {
             let Some(fd) = self.directory.open_session(locator, OFlags::RDWR)? else {
                 return Ok(None);
             };
-            // Entered before it is locked: a child forked in between closes it, locked or not.
-            let locked = Locked { open: Some((LockedFd::enter(fd.as_fd())?, fd)), generation };
-            let mut pause = FIRST_POLL;
-            loop {
-                match retry_on_intr(|| flock(locked.fd(), FlockOperation::NonBlockingLockExclusive)) {
-                    Ok(()) => break,
-                    Err(Errno::WOULDBLOCK) => {}
-                    Err(errno) => return Err(io_error("locking a session file", errno)),
-                }
-                let now = Instant::now();
-                let left =
-                    deadline.get_or_insert(now + Duration::from_millis(timeout_ms)).saturating_duration_since(now);
-                if left.is_zero() {
-                    return Err(locked_too_long(timeout_ms));
-                }
-                std::thread::sleep(pause.min(left));
-                pause = (pause * 2).min(LAST_POLL);
-            }
-            if let Some(stat) = self.directory.checked_stat(locked.fd())? {
-                return Ok(Some((locked, stat)));
+            let descriptor = Descriptor::new(fd, generation)?;
+            descriptor.lock(timeout_ms, &mut deadline)?;
+            if let Some(stat) = self.directory.checked_stat(descriptor.fd())? {
+                return Ok(Some(Opened { descriptor, stat }));
             }
             // The file lost its name while we waited. Under the name there is nothing now, or another one (a keyed record).
         }
@@ -306,12 +370,13 @@ impl Store {
     /// Reads a locked file and says what there is to write to. Damage is set aside here, expired records removed.
     fn examine<'f>(
         &self,
-        file: Opened<'f>,
+        file: &'f Opened,
+        mut reader: Reader<'f>,
         locator: &Locator,
         now_ms: u64,
         events: &mut Events,
     ) -> Result<(Found<'f>, Scan)> {
-        let (reader, scan) = self.scan(file.fd, file.size(), locator)?;
+        let scan = reader.scan(locator, self.max_record_bytes)?;
         let ours = || self.directory.refers_to(locator, &file.stat);
         let found = match (scan.own, scan.foreign) {
             // The newest slot is another id's: a regenerate went through (then the name is no longer this file), or it
@@ -388,18 +453,22 @@ impl Store {
 
     /// Takes a session's file away: first a tombstone for whoever waits for its lock, then the name, and that only while
     /// it still is this file's.
-    fn remove(&self, file: Opened<'_>, scan: &Scan, locator: &Locator) -> Result<()> {
+    fn remove(&self, file: &Opened, scan: &Scan, locator: &Locator) -> Result<()> {
         if let Some(own) = scan.own
             && own.kind != Kind::Tombstone
         {
             let place = scan.place(&own, 0);
             let mut slot = [0; HEADER_BYTES];
-            let written = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Tombstone, locator, own.expiry_ms));
-            // A full disk must not keep a session alive: a waiting writer finds a file without a name and stops there.
-            if let Err(error) = written
-                && !error.is_retryable()
-            {
-                return Err(error);
+            let written =
+                self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Tombstone, locator, own.expiry_ms));
+            if let Err(error) = written {
+                if !error.is_retryable() {
+                    return Err(error);
+                }
+                // A full disk must not keep a session alive. To cut a file needs no room, and a writer that waits for the
+                // lock finds nothing to write to.
+                retry_on_intr(|| rustix::fs::ftruncate(file.fd(), 0))
+                    .map_err(|errno| io_error("cutting a session file", errno))?;
             }
         }
         if self.directory.refers_to(locator, &file.stat)? {
@@ -419,26 +488,31 @@ impl Store {
     }
 
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
+        let generation = fork::generation()?;
         let mut doubtful = None;
         for _ in 0..READ_AGAIN {
-            let Some(fd) = self.directory.open_session(locator, OFlags::RDONLY)? else {
+            let Some((fd, to_write)) = self.directory.open_to_load(locator)? else {
                 return Ok(None);
             };
             let Some(stat) = self.directory.checked_stat(fd.as_fd())? else {
                 return Ok(None);
             };
-            let (reader, scan) = self.scan(fd.as_fd(), size_of_file(&stat), locator)?;
+            let mut reader = Reader::new(fd.as_fd(), size_of_file(&stat))?;
+            let scan = reader.scan(locator, self.max_record_bytes)?;
             match scan.own {
-                Some(own) if !scan.doubtful => {
-                    return match own.kind {
-                        Kind::Record if own.expiry_ms > now_ms => {
-                            self.within_limit(&scan)?;
-                            reader.into_loaded(&own).map(Some)
+                Some(own) if !scan.doubtful => match own.kind {
+                    Kind::Record if own.expiry_ms > now_ms => {
+                        self.within_limit(&scan)?;
+                        let loaded = reader.into_loaded(&own)?;
+                        if !to_write || fd.as_raw_fd() >= self.keep_below {
+                            return Ok(Some(loaded));
                         }
-                        Kind::Record => self.expire(locator, now_ms, events).map(|()| None),
-                        Kind::Tombstone | Kind::Marker => Ok(None),
-                    };
-                }
+                        let descriptor = Descriptor::new(fd, generation)?;
+                        return Ok(Some(loaded.keeping(Box::new(Opened { descriptor, stat }))));
+                    }
+                    Kind::Record => return self.expire(locator, now_ms, events).map(|()| None),
+                    Kind::Tombstone | Kind::Marker => return Ok(None),
+                },
                 Some(own) if own.kind == Kind::Record && own.expiry_ms > now_ms && scan.too_large.is_none() => {
                     doubtful = Some(reader.into_loaded(&own)?);
                 }
@@ -459,19 +533,20 @@ impl Store {
     /// A reader that cannot make sense of a file looks again with the lock in hand, and mends what it finds.
     fn load_locked(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         match self.open_locked(locator, self.lock_timeout_ms)? {
-            Some((file, stat)) => self.load_and_mend(file.with(stat), locator, now_ms, events),
+            Some(file) => self.load_and_mend(&file, file.reader()?, locator, now_ms, events),
             None => Ok(None),
         }
     }
 
     fn load_and_mend(
         &self,
-        file: Opened<'_>,
+        file: &Opened,
+        reader: Reader<'_>,
         locator: &Locator,
         now_ms: u64,
         events: &mut Events,
     ) -> Result<Option<Loaded>> {
-        let (found, scan) = self.examine(file, locator, now_ms, events)?;
+        let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
         let Found::Record(own, reader) = found else {
             return Ok(None);
         };
@@ -483,7 +558,7 @@ impl Store {
             slot.extend_from_slice(loaded.bytes());
             let place = scan.place(&own, loaded.bytes().len());
             // If this fails, on a full disk for one, the record is as good as before, and is told of again.
-            let _ = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
+            let _ = self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
         }
         Ok(Some(loaded))
     }
@@ -491,22 +566,24 @@ impl Store {
     /// Removes a record that a reader met expired. On a read-only file system it stays, and stays unread.
     fn expire(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<()> {
         match self.open_locked(locator, 0) {
-            Ok(Some((file, stat))) => self.examine(file.with(stat), locator, now_ms, events).map(|_| ()),
+            Ok(Some(file)) => self.examine(&file, file.reader()?, locator, now_ms, events).map(|_| ()),
             // Somebody is at it, or nobody can be: it is expired all the same.
             Ok(None) | Err(_) => Ok(()),
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "an update's, and the locked file")]
     fn update_locked(
         &self,
-        file: Opened<'_>,
+        file: &Opened,
+        reader: Reader<'_>,
         locator: &Locator,
         to: Option<&Locator>,
         now_ms: u64,
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        let (found, scan) = self.examine(file, locator, now_ms, events)?;
+        let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
         let (own, reader) = match found {
             Found::Record(own, reader) => (own, reader),
             Found::Gone => return Ok(Updated::Gone),
@@ -520,9 +597,9 @@ impl Store {
             return Ok(Updated::Done);
         };
         let mut place = scan.place(&own, slot.len() - HEADER_BYTES);
-        self.sync_current(file.fd, &own)?;
+        self.sync_current(file.fd(), &own)?;
         let Some(to) = to else {
-            self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
+            self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
             return Ok(Updated::Done);
         };
 
@@ -539,7 +616,7 @@ impl Store {
         // What is cut away may be the old id's only slot: not before the names are exchanged.
         let cut_to = place.cut_to.take();
         let moved = self
-            .write(file.fd, &place, &mut slot, &scan.label(Kind::Record, to, expiry_ms))
+            .write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, to, expiry_ms))
             .and_then(|()| self.directory.exchange(locator, to));
         if let Err(error) = moved {
             // The slot for the new id, if it is there, is bound to a name that is not this file's: it never counts.
@@ -550,12 +627,19 @@ impl Store {
         // Unlocked and not only closed: a child that was forked meanwhile has a copy of the descriptor.
         let _ = flock(marker.fd(), FlockOperation::Unlock);
         self.sync_directory()?;
-        cut(file.fd, cut_to);
+        cut(file.fd(), cut_to);
         Ok(Updated::Done)
     }
 
-    fn delete_locked(&self, file: Opened<'_>, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
-        let (found, scan) = self.examine(file, locator, now_ms, events)?;
+    fn delete_locked(
+        &self,
+        file: &Opened,
+        reader: Reader<'_>,
+        locator: &Locator,
+        now_ms: u64,
+        events: &mut Events,
+    ) -> Result<bool> {
+        let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
         let Found::Record(..) = found else {
             return Ok(false);
         };
@@ -610,13 +694,13 @@ impl Store {
                 return Ok(true);
             }
             // Only what is dead is cleared away, and only under its lock.
-            let Some((file, stat)) = self.open_locked(locator, self.lock_timeout_ms)? else {
+            let Some(file) = self.open_locked(locator, self.lock_timeout_ms)? else {
                 continue;
             };
-            let (found, scan) = self.examine(file.with(stat), locator, now_ms, events)?;
+            let (found, scan) = self.examine(&file, file.reader()?, locator, now_ms, events)?;
             match found {
                 Found::Record(..) => return Ok(false),
-                Found::Gone => self.remove(file.with(stat), &scan, locator)?,
+                Found::Gone => self.remove(&file, &scan, locator)?,
                 Found::Moved if scan.own.is_some_and(|own| own.kind == Kind::Marker) => return Ok(false),
                 // The file went to another name while we waited for it, and is alive there: hands off.
                 Found::Moved => {}
@@ -638,12 +722,12 @@ impl Store {
                 if self.directory.is_younger_than(entry, now_ms, self.shortest_life_ms) {
                     return Ok(Removed::Nothing);
                 }
-                let Ok(Some((file, stat))) = self.open_locked(&locator, 0) else {
+                let Ok(Some(file)) = self.open_locked(&locator, 0) else {
                     // In use, gone, or not ours to read.
                     return Ok(Removed::Nothing);
                 };
-                let (_, scan) = self.scan(file.fd(), size_of_file(&stat), &locator)?;
-                if scan.foreign.is_some() && !self.directory.refers_to(&locator, &stat)? {
+                let scan = file.reader()?.scan(&locator, self.max_record_bytes)?;
+                if scan.foreign.is_some() && !self.directory.refers_to(&locator, &file.stat)? {
                     // It has moved to another name since it was opened.
                     return Ok(Removed::Nothing);
                 }
@@ -653,7 +737,7 @@ impl Store {
                 if slot.kind != Kind::Tombstone && slot.expiry_ms > now_ms {
                     return Ok(Removed::Nothing);
                 }
-                self.remove(file.with(stat), &scan, &locator)?;
+                self.remove(&file, &scan, &locator)?;
                 if slot.kind == Kind::Record {
                     events.note(EventKind::Expired, &locator);
                 }
@@ -746,14 +830,32 @@ impl Records for File {
         events: &mut Events,
     ) -> Result<Updated> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some((file, stat)) => self.0.update_locked(file.with(stat), locator, to, now_ms, edit, events),
+            Some(file) => self.0.update_locked(&file, file.reader()?, locator, to, now_ms, edit, events),
             None => Ok(Updated::Gone),
         }
     }
 
+    fn update_loaded(
+        &self,
+        loaded: &Loaded,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        let Some(file) = loaded.kept::<Opened>() else {
+            return self.update(locator, to, now_ms, edit, events);
+        };
+        fork::check(file.descriptor.generation)?;
+        file.descriptor.lock(self.0.lock_timeout_ms, &mut None)?;
+        let _unlocking = Unlocking(&file.descriptor);
+        self.0.update_locked(file, file.reader_again()?, locator, to, now_ms, edit, events)
+    }
+
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some((file, stat)) => self.0.delete_locked(file.with(stat), locator, now_ms, events),
+            Some(file) => self.0.delete_locked(&file, file.reader()?, locator, now_ms, events),
             None => Ok(false),
         }
     }
@@ -782,11 +884,11 @@ impl Driver for File {
     }
 
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
-        let Some((file, stat)) = self.0.open_locked(locator, timeout_ms.unwrap_or(self.0.lock_timeout_ms))? else {
+        let Some(file) = self.0.open_locked(locator, timeout_ms.unwrap_or(self.0.lock_timeout_ms))? else {
             return Ok(None);
         };
         // An expired record is met again, and removed with its event, by the load that follows.
-        let (_, scan) = self.0.scan(file.fd(), size_of_file(&stat), locator)?;
+        let scan = file.reader()?.scan(locator, self.0.max_record_bytes)?;
         let lives = scan.own.is_some_and(|own| own.kind == Kind::Record && own.expiry_ms > now_ms);
         Ok(lives.then(|| Box::new(Held { store: self.0.clone(), file }) as Box<dyn Records>))
     }
@@ -811,7 +913,7 @@ impl Driver for File {
                 Err(error) if !error.is_retryable() => continue,
                 Err(error) => return Err(error),
             };
-            let (_, scan) = self.0.scan(fd.as_fd(), size_of_file(&stat), &locator)?;
+            let scan = Reader::new(fd.as_fd(), size_of_file(&stat))?.scan(&locator, self.0.max_record_bytes)?;
             let Some(own) = scan.own.filter(|own| own.kind == Kind::Record && own.expiry_ms > now_ms) else { continue };
             if !visit(RecordInfo { locator, expiry_ms: own.expiry_ms, bytes: own.length }) {
                 break;
@@ -832,21 +934,12 @@ impl Driver for File {
 /// A lock on one session's file, given back on drop.
 struct Held {
     store: Arc<Store>,
-    file: Locked,
-}
-
-impl Held {
-    /// The file as it is now; None where it has lost its name.
-    fn stat(&self) -> Result<Option<Stat>> {
-        fork::check(self.file.generation)?;
-        self.store.directory.checked_stat(self.file.fd())
-    }
+    file: Opened,
 }
 
 impl Records for Held {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
-        let Some(stat) = self.stat()? else { return Ok(None) };
-        self.store.load_and_mend(self.file.with(stat), locator, now_ms, events)
+        self.store.load_and_mend(&self.file, self.file.reader_again()?, locator, now_ms, events)
     }
 
     fn update(
@@ -857,16 +950,10 @@ impl Records for Held {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        match self.stat()? {
-            Some(stat) => self.store.update_locked(self.file.with(stat), locator, to, now_ms, edit, events),
-            None => Ok(Updated::Gone),
-        }
+        self.store.update_locked(&self.file, self.file.reader_again()?, locator, to, now_ms, edit, events)
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
-        match self.stat()? {
-            Some(stat) => self.store.delete_locked(self.file.with(stat), locator, now_ms, events),
-            None => Ok(false),
-        }
+        self.store.delete_locked(&self.file, self.file.reader_again()?, locator, now_ms, events)
     }
 }

@@ -210,10 +210,11 @@ impl Session {
         Ok(Commit { outcome: done.outcome, headers: self.headers(done.cookie), conflicts: done.conflicts })
     }
 
-    /// Gives the lock of an exclusive session back, then tells its events.
+    /// Gives back the lock of an exclusive session and what the driver kept open, then tells the events.
     pub(super) fn release(&mut self) {
         if let Some(Found::Record(record)) = self.found.get_mut() {
             record.held = None;
+            record.loaded.let_go();
         }
         self.deliver();
     }
@@ -464,7 +465,8 @@ impl Session {
                 let mut edit = |stored: &[u8], new: &mut Vec<u8>| {
                     self.edit(&replay, stored, new, &mut conflicts, otherwise, &mut edited)
                 };
-                records.update(&locator, to.map(|id| id.locator()).as_ref(), now_ms, &mut edit, events)?
+                let to = to.map(|id| id.locator());
+                records.update_loaded(&record.loaded, &locator, to.as_ref(), now_ms, &mut edit, events)?
             };
             let done = match (updated, to) {
                 (Updated::Done, _) => self.after_update(record, to, edited, expiry_ms, now_ms, conflicts)?,

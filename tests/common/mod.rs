@@ -120,6 +120,21 @@ pub fn watched<W: Watch + 'static>(config: &str, watch: &Arc<W>) -> Manager {
     Manager::with_driver(config, |inner| Arc::new(Watched { inner, watch })).unwrap()
 }
 
+impl<W: Watch> Watched<W> {
+    fn updated(&self, edit: &mut Edit<'_>, update: impl FnOnce(&mut Edit<'_>) -> Result<Updated>) -> Result<Updated> {
+        self.watch.before("update")?;
+        let mut seen = |stored: &[u8], new: &mut Vec<u8>| {
+            let start = new.len();
+            let verdict = edit(stored, new)?;
+            self.watch.edited(stored, &new[start..], verdict);
+            Ok(verdict)
+        };
+        let updated = update(&mut seen)?;
+        self.watch.after("update")?;
+        Ok(updated)
+    }
+}
+
 impl<W: Watch> Records for Watched<W> {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         self.watch.before("load")?;
@@ -137,16 +152,19 @@ impl<W: Watch> Records for Watched<W> {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        self.watch.before("update")?;
-        let mut seen = |stored: &[u8], new: &mut Vec<u8>| {
-            let start = new.len();
-            let verdict = edit(stored, new)?;
-            self.watch.edited(stored, &new[start..], verdict);
-            Ok(verdict)
-        };
-        let updated = self.inner.update(locator, to, now_ms, &mut seen, events)?;
-        self.watch.after("update")?;
-        Ok(updated)
+        self.updated(edit, |seen| self.inner.update(locator, to, now_ms, seen, events))
+    }
+
+    fn update_loaded(
+        &self,
+        loaded: &Loaded,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+    ) -> Result<Updated> {
+        self.updated(edit, |seen| self.inner.update_loaded(loaded, locator, to, now_ms, seen, events))
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {

@@ -147,14 +147,22 @@ impl Directory {
 
     /// Opens a session's file. None where the name is not there.
     pub(super) fn open_session(&self, locator: &Locator, access: OFlags) -> Result<Option<OwnedFd>> {
+        found(self.try_open(locator, access))
+    }
+
+    /// Opens a session's file so that it can be written later, or else (then false) so that it can be read.
+    pub(super) fn open_to_load(&self, locator: &Locator) -> Result<Option<(OwnedFd, bool)>> {
+        let (opened, to_write) = match self.try_open(locator, OFlags::RDWR) {
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => (self.try_open(locator, OFlags::RDONLY), false),
+            opened => (opened, true),
+        };
+        Ok(found(opened)?.map(|fd| (fd, to_write)))
+    }
+
+    fn try_open(&self, locator: &Locator, access: OFlags) -> Result<OwnedFd, Errno> {
         // NONBLOCK and NOCTTY: a FIFO or a terminal under the name neither hangs us nor becomes ours.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match retry_on_intr(|| openat(&self.fd, locator.to_hex().as_str(), flags, Mode::empty())) {
-            Ok(fd) => Ok(Some(fd)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NODEV) => Err(not_ours("is not a regular file")),
-            Err(errno) => Err(io_error("opening a session file", errno)),
-        }
+        retry_on_intr(|| openat(&self.fd, locator.to_hex().as_str(), flags, Mode::empty()))
     }
 
     /// The file's status, if it is one the engine made: regular, ours, private, of one name. None where it has lost its
@@ -322,6 +330,15 @@ impl Directory {
 /// A part of a file's time; its type differs from platform to platform.
 fn seconds(time: impl TryInto<u64>) -> u64 {
     time.try_into().unwrap_or(0)
+}
+
+fn found(opened: Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>> {
+    match opened {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NODEV) => Err(not_ours("is not a regular file")),
+        Err(errno) => Err(io_error("opening a session file", errno)),
+    }
 }
 
 fn not_ours(reason: &str) -> Error {
