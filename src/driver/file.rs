@@ -22,6 +22,7 @@ use rustix::process::{Resource, getrlimit};
 use serde::{Deserialize, Serialize};
 use slot::{HEADER_BYTES, Kind, Label, Place, READ_WHOLE_BYTES, Scan, Slot, Source, seal};
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
@@ -39,6 +40,8 @@ const CREATE_AGAIN: usize = 16;
 /// At most so many descriptors stay open from a load to the commit: they have places in the table that a fork closes, beside
 /// those of sessions that are locked.
 const KEPT_BELOW: i32 = 512;
+/// Files up to this size, those of records up to 4 KiB, are compared with what was loaded.
+const COMPARED_BYTES: usize = 8 << 10;
 /// How many sessions' syncs a process remembers; a forgotten one costs an fdatasync, never safety.
 const SYNCED: usize = 1024;
 
@@ -224,11 +227,26 @@ impl Opened {
         Reader::new(self.fd(), size_of_file(&self.stat))
     }
 
+    /// Whether a locked file holds these bytes and no others, as when nobody has written since they were read. To compare
+    /// them is cheaper than to check them again. A file too large for the stack answers false.
+    fn is_still(&self, bytes: &[u8]) -> Result<bool> {
+        let mut buffer = [MaybeUninit::uninit(); COMPARED_BYTES + 1];
+        let Some(buffer) = buffer.get_mut(..=bytes.len()) else { return Ok(false) };
+        retry_on_intr(|| rustix::io::pread(self.fd(), &mut *buffer, 0).map(|(read, _)| *read == *bytes))
+            .map_err(|errno| io_error("reading a session file", errno))
+    }
+
     /// Some time after it was opened, under the lock.
     fn reader_again(&self) -> Result<Reader<'_>> {
         fork::check(self.descriptor.generation)?;
         Reader::again(self.fd(), size_of_file(&self.stat))
     }
+}
+
+/// What stays from a load to the update that may follow.
+struct Kept {
+    file: Opened,
+    scan: Scan,
 }
 
 /// A lock that is given back on drop, on a file that stays open.
@@ -508,7 +526,8 @@ impl Store {
                             return Ok(Some(loaded));
                         }
                         let descriptor = Descriptor::new(fd, generation)?;
-                        return Ok(Some(loaded.keeping(Box::new(Opened { descriptor, stat }))));
+                        let file = Opened { descriptor, stat };
+                        return Ok(Some(loaded.keeping(Box::new(Kept { file, scan }))));
                     }
                     Kind::Record => return self.expire(locator, now_ms, events).map(|()| None),
                     Kind::Tombstone | Kind::Marker => return Ok(None),
@@ -584,20 +603,37 @@ impl Store {
         events: &mut Events,
     ) -> Result<Updated> {
         let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
-        let (own, reader) = match found {
-            Found::Record(own, reader) => (own, reader),
-            Found::Gone => return Ok(Updated::Gone),
-            Found::Moved => return Ok(Updated::Moved),
-        };
-        self.within_limit(&scan)?;
-        let stored = reader.into_loaded(&own)?;
-        let mut slot = Vec::with_capacity(HEADER_BYTES + stored.bytes().len() + 256);
+        match found {
+            Found::Record(own, reader) => {
+                self.within_limit(&scan)?;
+                let stored = reader.into_loaded(&own)?;
+                self.write_over(file, &scan, &own, stored.bytes(), to, now_ms, edit)
+            }
+            Found::Gone => Ok(Updated::Gone),
+            Found::Moved => Ok(Updated::Moved),
+        }
+    }
+
+    /// Has `edit` make the successor of a record that is stored in the slot `own`, and writes it.
+    #[allow(clippy::too_many_arguments, reason = "an update's, and what was found")]
+    fn write_over(
+        &self,
+        file: &Opened,
+        scan: &Scan,
+        own: &Slot,
+        stored: &[u8],
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+    ) -> Result<Updated> {
+        let locator = &own.locator;
+        let mut slot = Vec::with_capacity(HEADER_BYTES + stored.len() + 256);
         slot.resize(HEADER_BYTES, 0);
-        let Verdict::Write { expiry_ms } = edit(stored.bytes(), &mut slot)? else {
+        let Verdict::Write { expiry_ms } = edit(stored, &mut slot)? else {
             return Ok(Updated::Done);
         };
-        let mut place = scan.place(&own, slot.len() - HEADER_BYTES);
-        self.sync_current(file.fd(), &own)?;
+        let mut place = scan.place(own, slot.len() - HEADER_BYTES);
+        self.sync_current(file.fd(), own)?;
         let Some(to) = to else {
             self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
             return Ok(Updated::Done);
@@ -844,12 +880,18 @@ impl Records for File {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        let Some(file) = loaded.kept::<Opened>() else {
+        let Some(Kept { file, scan }) = loaded.kept() else {
             return self.update(locator, to, now_ms, edit, events);
         };
         fork::check(file.descriptor.generation)?;
         file.descriptor.lock(self.0.lock_timeout_ms, &mut None)?;
         let _unlocking = Unlocking(&file.descriptor);
+        if let Some(own) = &scan.own
+            && own.expiry_ms > now_ms
+            && file.is_still(&loaded.buffer)?
+        {
+            return self.0.write_over(file, scan, own, loaded.bytes(), to, now_ms, edit);
+        }
         self.0.update_locked(file, file.reader_again()?, locator, to, now_ms, edit, events)
     }
 
