@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use std::ffi::CStr;
 use std::fmt;
 use subtle::ConstantTimeEq as _;
 
@@ -89,10 +90,9 @@ impl Locator {
     /// The name in 64 lower-case hexadecimal characters, as the file driver uses it.
     pub fn to_hex(&self) -> HexName {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair[0] = DIGITS[usize::from(byte >> 4)];
-            pair[1] = DIGITS[usize::from(byte & 15)];
+        let mut text = [0; 65];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
         }
         HexName(text)
     }
@@ -123,12 +123,17 @@ impl fmt::Debug for Locator {
 
 /// A locator in hexadecimal, without an allocation.
 #[derive(Clone, Copy)]
-pub struct HexName([u8; 64]);
+pub struct HexName([u8; 65]);
 
 impl HexName {
     /// The 64 characters.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal is ASCII")
+        std::str::from_utf8(&self.0[..64]).expect("hexadecimal is ASCII")
+    }
+
+    /// The 64 characters and a NUL, as system calls want a name.
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.0).expect("64 digits and a NUL")
     }
 }
 

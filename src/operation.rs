@@ -159,14 +159,9 @@ impl Replay<'_> {
                     Ok(index) => (index, true),
                     Err(index) => (index, false),
                 };
-                // A table out of order, which no engine writes, must not take the copy back or beyond its space.
-                let before = before.clamp(rest.start, rest.end);
                 new.copy(view, rest.start..before)?;
-                rest.start = before;
-                if found && before < rest.end {
-                    at = Some((view, before));
-                    rest.start += 1;
-                }
+                rest.start = before + usize::from(found);
+                at = found.then_some((view, before));
             }
             let value = match change {
                 // Whatever is stored.

@@ -213,10 +213,11 @@ impl Session {
                 Some(loaded) => break (held, loaded),
             }
         };
-        let head = View::parse(loaded.bytes())?.head();
+        let view = View::parse(loaded.bytes())?;
+        let timeouts = self.timeouts(view.idle_ms(), view.absolute_ms());
+        let created_ms = view.created_ms();
         let record = Record { id, locator, loaded, held };
-        let timeouts = self.timeouts(head.idle_ms, head.absolute_ms);
-        if head.created_ms.min(now_ms).saturating_add(timeouts.absolute_ms) <= now_ms {
+        if created_ms.min(now_ms).saturating_add(timeouts.absolute_ms) <= now_ms {
             // Stored under a longer absolute timeout than is configured now.
             if self.mode != Mode::ReadOnly {
                 let mut events = Events::default();
@@ -1012,7 +1013,7 @@ impl Session {
     fn csrf_secret(&self) -> Result<Option<CsrfSecret>> {
         match self.operations.csrf {
             Some(secret) => Ok(Some(secret)),
-            None => Ok(self.record()?.map(|record| record.view().head().csrf)),
+            None => Ok(self.record()?.map(|record| record.view().csrf())),
         }
     }
 

@@ -489,8 +489,9 @@ impl Store {
                     .map_err(|errno| io_error("cutting a session file", errno))?;
             }
         }
-        if self.directory.refers_to(locator, &file.stat)? {
-            self.directory.unlink(locator.to_hex().as_str())?;
+        // What fails from here on leaves a file that reads as absent.
+        if self.directory.refers_to(locator, &file.stat).map_err(Error::after_write)? {
+            self.directory.unlink(locator.to_hex().as_str()).map_err(Error::after_write)?;
             self.records.fetch_sub(1, Ordering::Relaxed);
             self.sync_directory()?;
         }

@@ -52,8 +52,12 @@ impl Outcome {
 pub struct Commit {
     outcome: Outcome,
     conflicts: Vec<Conflict>,
-    headers: Vec<Header>,
+    /// The first `headers` of these: three are all there can be, and need no allocation.
+    lines: [Header; 3],
+    headers: usize,
 }
+
+const NO_HEADER: Header = ("", Cow::Borrowed(""));
 
 impl Commit {
     /// What it did.
@@ -69,7 +73,7 @@ impl Commit {
     /// Headers to add to the response, none to many: `Set-Cookie` lines, `Cache-Control: no-store` beside them, and
     /// `Vary: Cookie` where the session was looked at.
     pub fn headers(&self) -> &[Header] {
-        &self.headers
+        &self.lines[..self.headers]
     }
 }
 
@@ -178,7 +182,12 @@ impl Session {
     /// As [`commit`](Session::commit).
     pub fn commit_with(&mut self, options: CommitOptions) -> Result<Commit> {
         if self.stage == Stage::Committed || self.stage == Stage::Open && self.found.get().is_none() {
-            return Ok(Commit { outcome: Outcome::Unchanged, conflicts: Vec::new(), headers: Vec::new() });
+            return Ok(Commit {
+                outcome: Outcome::Unchanged,
+                conflicts: Vec::new(),
+                lines: [NO_HEADER; 3],
+                headers: 0,
+            });
         }
         fork::check(self.generation)?;
         let now_ms = options.now_ms.unwrap_or_else(time::now_ms);
@@ -207,7 +216,8 @@ impl Session {
             self.manager.sweep_a_step(done.created, now_ms, &mut events);
             self.manager.deliver(&mut events);
         }
-        Ok(Commit { outcome: done.outcome, headers: self.headers(done.cookie), conflicts: done.conflicts })
+        let (lines, headers) = self.headers(done.cookie);
+        Ok(Commit { outcome: done.outcome, conflicts: done.conflicts, lines, headers })
     }
 
     /// Gives back the lock of an exclusive session and what the driver kept open, then tells the events.
@@ -219,23 +229,18 @@ impl Session {
         self.deliver();
     }
 
-    fn headers(&self, cookie: CookieChange) -> Vec<Header> {
+    fn headers(&self, cookie: CookieChange) -> ([Header; 3], usize) {
+        const VARY: Header = ("Vary", Cow::Borrowed("Cookie"));
         if matches!(self.source, Source::Keyed(_)) {
-            return Vec::new();
+            return ([NO_HEADER; 3], 0);
         }
-        let mut headers: Vec<Header> = Vec::with_capacity(3);
         let lines = &self.manager.named().cookie;
         let line = match cookie {
-            CookieChange::None => None,
-            CookieChange::Set { id, max_age_s } => Some(lines.line(id.as_str(), max_age_s, self.request_is_secure)),
-            CookieChange::Remove => Some(lines.removal(self.request_is_secure)),
+            CookieChange::None => return ([VARY, NO_HEADER, NO_HEADER], 1),
+            CookieChange::Set { id, max_age_s } => lines.line(id.as_str(), max_age_s, self.request_is_secure),
+            CookieChange::Remove => lines.removal(self.request_is_secure),
         };
-        if let Some(line) = line {
-            headers.push(("Set-Cookie", Cow::Owned(line)));
-            headers.push(("Cache-Control", Cow::Borrowed("no-store")));
-        }
-        headers.push(("Vary", Cow::Borrowed("Cookie")));
-        headers
+        ([("Set-Cookie", Cow::Owned(line)), ("Cache-Control", Cow::Borrowed("no-store")), VARY], 3)
     }
 
     fn after_destroy(&self) -> Done {
@@ -383,9 +388,12 @@ impl Session {
         otherwise: Otherwise,
         edited: &mut Edited,
     ) -> Result<Verdict> {
-        let view = View::parse(stored)?;
+        let view = match &replay.loaded {
+            Some(loaded) => View::parse_like(stored, loaded)?,
+            None => View::parse(stored)?,
+        };
         if view.commit() == replay.commit {
-            *edited = Edited::Before { persistence: view.head().persistence };
+            *edited = Edited::Before { persistence: view.persistence() };
             return Ok(Verdict::Keep);
         }
         if let Some(loaded) = &replay.loaded
@@ -434,14 +442,14 @@ impl Session {
         let fresh_csrf = self.operations.csrf.unwrap_or_default();
         for _ in 0..COMMIT_AGAIN {
             let Some(record) = self.record()? else { return Ok(Done::plain(Outcome::Gone)) };
-            let head = record.view().head();
-            let idle_ms = self.operations.idle_ms.unwrap_or(head.idle_ms);
-            let absolute_ms = self.operations.absolute_ms.unwrap_or(head.absolute_ms);
+            let view = record.view();
+            let idle_ms = self.operations.idle_ms.unwrap_or(view.idle_ms());
+            let absolute_ms = self.operations.absolute_ms.unwrap_or(view.absolute_ms());
             let timeouts = self.timeouts(idle_ms, absolute_ms);
-            let expiry_ms = timeouts.expiry_ms(head.created_ms, now_ms);
+            let expiry_ms = timeouts.expiry_ms(view.created_ms(), now_ms);
             let touch_is_due = self.touch_is_due(record, expiry_ms, timeouts.idle_ms);
             // A clock was set back: what is stored as the beginning must come back too, or the record outlives its timeout.
-            let begins_later = head.created_ms > now_ms;
+            let begins_later = view.created_ms() > now_ms;
             let changes = self.operations.change_record() || ages_flash && has_old_flash(record) || begins_later;
 
             if !changes && !touch_is_due {
@@ -456,7 +464,7 @@ impl Session {
             let locator = record.locator;
             let updated = {
                 let events = &mut *self.events.borrow_mut();
-                let replay = self.replay(Some(record.view()), ages_flash, commit, fresh_csrf, now_ms);
+                let replay = self.replay(Some(view), ages_flash, commit, fresh_csrf, now_ms);
                 let otherwise = match to {
                     Some(_) => Otherwise::Write,
                     None if touch_is_due || begins_later => Otherwise::Touch,
@@ -473,7 +481,7 @@ impl Session {
                 (Updated::Taken | Updated::Moved, Some(to)) if self.is_stored(&to.locator(), commit, now_ms)? => {
                     // An earlier try of this commit had moved the record although it failed.
                     let before =
-                        Edited::Before { persistence: self.operations.persistence.unwrap_or(head.persistence) };
+                        Edited::Before { persistence: self.operations.persistence.unwrap_or(view.persistence()) };
                     self.after_update(record, Some(to), before, expiry_ms, now_ms, conflicts)?
                 }
                 (Updated::Taken, Some(_)) => {

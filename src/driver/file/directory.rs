@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::id::{Locator, random_bytes};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
-use rustix::fs::{fchmod, fstat, fsync, mkdirat, open, openat, renameat, renameat_with, statat, unlinkat};
+use rustix::fs::{chmodat, fchmod, fstat, fsync, mkdirat, open, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
 use std::ffi::CStr;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 
 const MARKER: &str = ".holdall";
 const QUARANTINE: &str = "quarantine";
@@ -56,6 +56,24 @@ pub(super) enum Name {
 
 /// A system call that failed. Whether to try again follows from the error number: a full disk is emptied, a table of
 /// descriptors gets room; a read-only file system and missing rights stay.
+/// No link, and nothing else than a directory.
+const ONLY_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Makes a directory for its owner alone, and what is missing above it.
+fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700);
+    if let Some(parent) = path.parent() {
+        builder.recursive(true).create(parent)?;
+    }
+    match builder.recursive(false).create(path) {
+        // The process's umask may have taken bits away.
+        Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 pub(super) fn io_error(what: &'static str, errno: Errno) -> Error {
     let retryable = !matches!(errno, Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::NAMETOOLONG | Errno::NOSYS);
     Error::unavailable(format!("file driver: {what} failed"), retryable).with_source(errno)
@@ -65,11 +83,7 @@ impl Directory {
     /// Opens the directory, making it and its marker where they are not there yet.
     pub(super) fn open(path: &str, durability: Durability, allow_network: bool) -> Result<Directory> {
         let refused = |reason: String| Error::config("path", format!("{path:?}: {reason}"));
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| refused("cannot be made".into()).with_source(error))?;
+        make_private(path.as_ref()).map_err(|error| refused("cannot be made".into()).with_source(error))?;
         let fd = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| refused("cannot be opened".into()).with_source(errno))?;
         let stat = fstat(&fd).map_err(|errno| refused("cannot be looked at".into()).with_source(errno))?;
@@ -96,7 +110,8 @@ impl Directory {
     fn agree(&self, path: &str, durability: Durability) -> Result<()> {
         let wanted = Layout { format: 1, layout: "flat".into(), durability };
         let text = serde_json::to_string(&wanted).expect("a plain structure") + "\n";
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // NONBLOCK: a FIFO under the name must not hang the start.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         loop {
             match openat(&self.fd, MARKER, flags, Mode::empty()) {
                 Ok(fd) => {
@@ -162,7 +177,7 @@ impl Directory {
     fn try_open(&self, locator: &Locator, access: OFlags) -> Result<OwnedFd, Errno> {
         // NONBLOCK and NOCTTY: a FIFO or a terminal under the name neither hangs us nor becomes ours.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        retry_on_intr(|| openat(&self.fd, locator.to_hex().as_str(), flags, Mode::empty()))
+        retry_on_intr(|| openat(&self.fd, locator.to_hex().as_c_str(), flags, Mode::empty()))
     }
 
     /// The file's status, if it is one the engine made: regular, ours, private, of one name. None where it has lost its
@@ -188,7 +203,7 @@ impl Directory {
 
     /// Whether a session's name still is this file's.
     pub(super) fn refers_to(&self, locator: &Locator, stat: &Stat) -> Result<bool> {
-        match statat(&self.fd, locator.to_hex().as_str(), AtFlags::SYMLINK_NOFOLLOW) {
+        match statat(&self.fd, locator.to_hex().as_c_str(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(named) => Ok(named.st_ino == stat.st_ino && named.st_dev == stat.st_dev),
             Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(io_error("looking up a session file", errno)),
@@ -205,7 +220,7 @@ impl Directory {
     /// Exchanges two names in one step.
     pub(super) fn exchange(&self, one: &Locator, other: &Locator) -> Result<()> {
         let (one, other) = (one.to_hex(), other.to_hex());
-        renameat_with(&self.fd, one.as_str(), &self.fd, other.as_str(), RenameFlags::EXCHANGE)
+        renameat_with(&self.fd, one.as_c_str(), &self.fd, other.as_c_str(), RenameFlags::EXCHANGE)
             .map_err(|errno| io_error("moving a session file to its new id", errno))
     }
 
@@ -236,20 +251,24 @@ impl Directory {
     /// Sets a file that cannot be read aside, for a person to look at.
     pub(super) fn quarantine(&self, locator: &Locator) -> Result<()> {
         match mkdirat(&self.fd, QUARANTINE, Mode::RWXU) {
-            Ok(()) | Err(Errno::EXIST) => {}
+            // The process's umask may have taken bits away.
+            Ok(()) => drop(chmodat(&self.fd, QUARANTINE, Mode::RWXU, AtFlags::empty())),
+            Err(Errno::EXIST) => {}
             Err(errno) => return Err(io_error("making the quarantine", errno)),
         }
         self.prune_quarantine()?;
+        // Opened, and not walked through: a link in its place would lead the file out of the store.
+        let quarantine = openat(&self.fd, QUARANTINE, ONLY_DIRECTORY, Mode::empty())
+            .map_err(|errno| io_error("opening the quarantine", errno))?;
         let name = locator.to_hex();
-        let aside = format!("{QUARANTINE}/{}.{:016x}", name.as_str(), u64::from_ne_bytes(random_bytes()?));
-        renameat(&self.fd, name.as_str(), &self.fd, aside.as_str())
+        let aside = format!("{}.{:016x}", name.as_str(), u64::from_ne_bytes(random_bytes()?));
+        renameat(&self.fd, name.as_str(), &quarantine, aside.as_str())
             .map_err(|errno| io_error("setting a damaged session file aside", errno))
     }
 
     /// Keeps the quarantine bounded in number and age: the oldest go.
     pub(super) fn prune_quarantine(&self) -> Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match openat(&self.fd, QUARANTINE, flags, Mode::empty()) {
+        let fd = match openat(&self.fd, QUARANTINE, ONLY_DIRECTORY, Mode::empty()) {
             Ok(fd) => fd,
             Err(_) => return Ok(()),
         };
@@ -296,7 +315,7 @@ impl Directory {
     }
 
     fn read_directory(&self) -> Result<Dir> {
-        Dir::read_from(&self.fd).map_err(|errno| io_error("reading the session directory", errno))
+        retry_on_intr(|| Dir::read_from(&self.fd)).map_err(|errno| io_error("reading the session directory", errno))
     }
 
     /// Every entry once, beginning at a random place: processes that start together sweep different parts.
