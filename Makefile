@@ -8,13 +8,15 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SESSIONS ?=
 PORT ?= 8000
+SECONDS ?= 720
+TARGETS ?=
 
 LIB_DIR := target/release
 VENV := .venv
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo test lint bench torture install header clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo test lint bench torture fuzz install header clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -56,7 +58,7 @@ lint: lint-packages $(VENV)/ready
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
-	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture
+	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp
@@ -69,6 +71,12 @@ bench: rust
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
 torture: test-packages lib build/demo $(VENV)/ready
 	$(VENV)/bin/python tools/torture
+
+# Ends with 1 where an input failed; CONTRIBUTING.md, "Fuzzing". g++ is for libFuzzer itself.
+fuzz: rust
+	@tools/need apt g++
+	@tools/need python
+	$(PYTHON) tools/fuzz $(SECONDS) $(TARGETS)
 
 install: rust
 	CARGO='$(CARGO)' bindings/c/install '$(PREFIX)' '$(DESTDIR)'

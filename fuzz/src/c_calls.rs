@@ -1,7 +1,8 @@
-//! Any sequence of C calls: NULL, wrong lengths, handles of another type, frees in any order. No call panics, and no output is
-//! written by a call that failed. Under cargo-fuzz the address sanitizer watches the memory.
+//! Any sequence of C calls: NULL, wrong lengths, handles of another type, frees in any order. No call panics, and no output
+//! is written by a call that failed. Under cargo-fuzz the address sanitizer watches the memory.
 //!
-//! What the header forbids is not done: nothing is used after it was freed, and a pointer with a length points to that many bytes.
+//! What the header forbids is not done: nothing is used after it was freed, and a pointer with a length points to that many
+//! bytes.
 
 use crate::{Bytes, NOW_MS};
 use holdall::ffi::*;

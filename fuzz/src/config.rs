@@ -1,4 +1,5 @@
-//! Any text as configuration: refused naming the field, or a manager that works and shows a configuration it would read again.
+//! Any text as configuration: refused naming the field, or a manager that works and shows a configuration it would read
+//! again.
 
 use crate::allowed;
 use holdall::{ErrorKind, MAX_SET_COOKIE_BYTES, Manager};

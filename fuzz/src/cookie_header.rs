@@ -1,5 +1,5 @@
-//! What comes from a browser: cookie headers, tokens, CSRF tokens and values. Only the right token finds a session, only the right
-//! secret matches, and only JSON is a value.
+//! What comes from a browser: cookie headers, tokens, CSRF tokens and values. Only the right token finds a session, only the
+//! right secret matches, and only JSON is a value.
 
 use crate::{Bytes, NOW_MS, allowed, json};
 use holdall::driver::{Capabilities, Driver, DriverStats, Edit, Loaded, RecordInfo, Records, Swept, Updated};
@@ -163,7 +163,12 @@ pub(crate) fn run(input: &[u8]) {
 fn checked(place: &Place, values: &[&[u8]], expected: Option<usize>, open: impl Fn(OpenOptions) -> Result<Session>) {
     let session = open(at()).expect("no I/O");
     place.loads.store(0, Ordering::Relaxed);
-    assert_eq!(place.found(&session), expected, "{:?}", values.iter().map(|value| value.escape_ascii().to_string()));
+    assert_eq!(
+        place.found(&session),
+        expected,
+        "{:?}",
+        values.iter().map(|value| value.escape_ascii().to_string()).collect::<Vec<_>>()
+    );
     let well_formed = values.iter().filter(|value| value.len() == 43).count();
     assert!(place.loads.load(Ordering::Relaxed) <= well_formed, "what is malformed goes no further");
     assert_eq!(session.is_new().expect("memory"), expected.is_none());

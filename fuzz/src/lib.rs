@@ -1,7 +1,7 @@
 //! What the fuzzer runs, as plain functions: each takes any bytes, and panics where a promise does not hold.
 //!
-//! targets/ gives them to libFuzzer, the test below replays the corpus through them and some thousand mutations of it, the same
-//! in every run.
+//! targets/ gives them to libFuzzer, the test below replays the corpus through them and some thousand mutations of it, the
+//! same in every run.
 #![allow(clippy::missing_panics_doc, reason = "to panic is how a target says that a promise does not hold")]
 
 mod c_calls;

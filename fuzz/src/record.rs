@@ -1,7 +1,8 @@
-//! Hostile bytes as a stored record: refused as docs/format.md says, or read, replayed on and written back with nothing lost.
+//! Hostile bytes as a stored record: refused as docs/format.md says, or read, replayed on and written back with nothing
+//! lost.
 //!
-//! The codec is private, so a driver that holds one record gives it the bytes. What a record says is read here a second time, from
-//! the document.
+//! The codec is private, so a driver that holds one record gives it the bytes. What a record says is read here a second
+//! time, from the document.
 
 use crate::{Bytes, NOW_MS, TOKEN, allowed};
 use holdall::driver::{Capabilities, Driver, DriverStats, Edit, Loaded, Records, Swept, Updated, Verdict};
@@ -152,8 +153,8 @@ impl Drawn {
     }
 }
 
-/// Whether docs/format.md says what becomes of these bytes. What is written to a table out of order is not decided: reading does
-/// not look at the order.
+/// Whether docs/format.md says what becomes of these bytes. What is written to a table out of order is not decided: reading
+/// does not look at the order.
 pub(crate) fn is_decided(bytes: &[u8]) -> bool {
     Drawn::read(bytes).map_or(true, |drawn| drawn.is_in_order())
 }
@@ -182,6 +183,10 @@ pub(crate) fn run(input: &[u8]) {
         }
         read(manager, &drawn);
         written_back(single, manager, &drawn);
+        if drawn.is_over() {
+            // The visitor is a new one, and this driver has room for one record only.
+            return;
+        }
         *single.stored() = Some(input.0.to_vec());
         if let Err(error) = operate(single, manager, &drawn, &mut operations) {
             allowed(&error, &REFUSED);
@@ -320,8 +325,8 @@ fn another_commits(manager: &Manager, key: &str) -> Result<()> {
     other.commit_at(NOW_MS).map(|_| ())
 }
 
-/// What another process, or a disk, may leave between the load and the commit. The mark in the revision tells it from what the
-/// engine has written.
+/// What another process, or a disk, may leave between the load and the commit. The mark in the revision tells it from what
+/// the engine has written.
 fn damage(single: &Single, operations: &mut Bytes<'_>) {
     if let Some(stored) = &mut *single.stored()
         && stored.len() > HEAD
