@@ -5,9 +5,17 @@
 //! after each commit that was acknowledged `n` is printed.
 //! `worker CONFIG TOKEN full` finds its files limited to 2 KiB, as a full disk would: a commit that grows must fail, one that
 //! does not must work, and the failed one must work when there is room again.
-//! `worker CONFIG - make TIMES` makes a session whose `text` is 20,000 bytes, written TIMES times, and prints its token.
-//! `worker CONFIG TOKEN shrink` deletes `text`, adds 1 to `n` and regenerates; prints the new token, commits, prints what came.
-//! `worker CONFIG TOKEN read` prints `n` and the length of `text`, or `absent`.
+//! `worker CONFIG - make TIMES LENGTH` makes a session whose `text` has LENGTH bytes, written TIMES times, and what a sweep
+//! takes.
+//! `worker CONFIG TOKEN operate OPERATION` does one operation between two marks, and once more if it failed; says what came.
+//! `worker CONFIG - check TOKEN...` says what a reader finds, writes to it, and sweeps when everything has ended.
+//! `worker CONFIG - state TOKEN...` only says what a reader finds.
+//! `worker CONFIG - fill STEP` fills its file system with sessions whose lengths go by STEP, and uses it while it is full.
+//! `worker CONFIG - descriptors N` does N operations in 64 threads that have 32 descriptors.
+//! `worker CONFIG - acknowledge N` creates, updates and regenerates N times, and says so each time it was answered.
+//! `worker CONFIG TOKEN insist N` adds 1 to `n` N times, and says how often that was saved and how often it was refused.
+//! `worker CONFIG - refused` is not to be given a manager, and says why.
+//! `worker CONFIG - hostile FILE` opens the tokens of a file.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
@@ -17,9 +25,17 @@
 use holdall::Manager;
 use std::io::Write as _;
 
+mod hostile;
+mod operation;
+mod storage;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let manager = Manager::new(&arguments[1]).expect("the configuration");
+    let manager = Manager::new(&arguments[1]);
+    if arguments[3] == "refused" {
+        return println!("refused {}", manager.expect_err("it should have been").kind().name());
+    }
+    let manager = manager.expect("the configuration");
     let token = &arguments[2];
     match arguments[3].as_str() {
         "increment" => {
@@ -44,38 +60,31 @@ fn main() {
         }
         "full" => full(&manager, token),
         "make" => {
-            let times: usize = arguments[4].parse().expect("a number");
-            let mut session = manager.open("").expect("open");
-            session.set("n", &0).expect("set");
-            drop(session.commit().expect("commit"));
-            let token = session.id().expect("an id").expect("an id").as_str().to_owned();
-            for time in 0..times {
-                let mut session = manager.open_token(&token).expect("open");
-                session.set("text", &"x".repeat(20_000 - times + 1 + time)).expect("set");
-                drop(session.commit().expect("commit"));
-            }
-            println!("{token}");
+            let [times, length] = [4, 5].map(|place| arguments[place].parse().expect("a number"));
+            operation::make(&manager, times, length).expect("a store that works");
         }
-        "shrink" => {
-            let mut session = manager.open_token(token).expect("open");
-            session.delete(&["text"]).expect("delete");
-            session.increment("n", 1).expect("increment");
-            session.regenerate().expect("regenerate");
-            println!("{}", session.id().expect("an id").expect("an id").as_str());
-            match session.commit() {
-                Ok(commit) => println!("{}", commit.outcome().name()),
-                Err(error) => println!("{}", error.kind().name()),
-            }
+        "operate" => {
+            operation::operate(&manager, token, &arguments[4]).expect("a store that works round the operation")
         }
-        "read" => {
-            let session = manager.open_token(token).expect("open");
-            match session.get::<i64>("n").expect("readable") {
-                Some(n) => {
-                    println!("{n} {}", session.get::<String>("text").expect("readable").unwrap_or_default().len())
-                }
-                None => println!("absent"),
-            }
+        "check" => operation::check(&manager, &arguments[4..]).expect("a store that works"),
+        "state" => operation::read(&manager, &arguments[4..]),
+        "fill" => {
+            let step = arguments[4].parse().expect("a number");
+            storage::fill(&manager, &arguments[1], step).expect("a store that works when it is full");
         }
+        "descriptors" => {
+            let operations = arguments[4].parse().expect("a number");
+            storage::descriptors_short(&manager, &arguments[1], operations).expect("a store that works");
+        }
+        "acknowledge" => {
+            let times = arguments[4].parse().expect("a number");
+            operation::acknowledge(&manager, times).expect("a store that works");
+        }
+        "insist" => {
+            let times = arguments[4].parse().expect("a number");
+            hostile::insist(&manager, token, times);
+        }
+        "hostile" => hostile::open(&manager, &arguments[4]).expect("absent, and no error"),
         other => panic!("no such job: {other}"),
     }
 }
