@@ -131,6 +131,12 @@ def linked_marker(stage):
     marker.symlink_to(stage.aside)
 
 
+def fifo_for_marker(stage):
+    marker = stage.store / ".holdall"
+    marker.unlink()
+    os.mkfifo(marker, 0o600)
+
+
 def directory_for_marker(stage):
     marker = stage.store / ".holdall"
     marker.unlink()
@@ -138,6 +144,7 @@ def directory_for_marker(stage):
 
 
 THE_STORE = [open_store, linked_store, dangling_store, file_for_store, linked_marker, directory_for_marker]
+THE_STORE += [fifo_for_marker]
 THE_STORE += [store_of_another] if os.geteuid() == 0 else []
 
 
