@@ -229,6 +229,16 @@ def test_a_link_to_a_private_directory_is_that_directory(tmp_path):
     assert (stage.aside / "foreign").read_bytes() == SECRET
 
 
+def test_a_quarantine_that_leads_elsewhere_takes_nothing_there(tmp_path):
+    stage = Stage(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (stage.store / "quarantine").symlink_to(elsewhere)
+    stage.session.write_bytes(b"")
+    assert values(worker(config(stage.store), "-", "state", stage.token), "state") != ["0 5000"]
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_sweep_leaves_alone_what_only_has_the_name_of_a_temporary_file(tmp_path):
     stage = Stage(tmp_path)
     (stage.store / ".tmp-link").symlink_to(stage.foreign)
