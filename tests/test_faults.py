@@ -131,8 +131,7 @@ class Operation:
             between = values(told, "between")
             # The new id is not yet known where the load failed.
             whole = (between, between + ["absent"])
-            # A destroy that failed is asked for again; what it has done by then, nobody wants back.
-            unsure = "may_have_written" in outcomes[0] or self.name == "destroy"
+            unsure = "may_have_written" in outcomes[0]
             assert self.before[0] in whole or unsure and self.after[0] in whole, what
             states = [self.after]
             came = "failed"
