@@ -20,14 +20,17 @@ HEADER = (INCLUDE / "holdall.h").read_text()
 LIBRARY = Path(os.environ.get("HOLDALL_LIB_DIR", ROOT / "target" / "release"))
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
-PROGRAMS = ["api", "abuse", "time", "fork"]
+PROGRAMS = ["api", "abuse", "random_calls", "time", "fork", "storm"]
+# Those whose length is told by the environment are watched further down, each by what suits it.
+WATCHED = ["api", "abuse", "time", "fork"]
 COMPILERS = ["gcc", "clang"]
 KINDS = ["shared", "static"]
+LEAKS = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
 STRICT = ["-Wall", "-Wextra", "-pedantic", "-Werror"]
 # What a Rust archive needs besides itself; bindings/c/install has the same list.
 STATIC_LIBS = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc".split()
 
-# Functions that take no pointer, or whose only misuse is undefined: no row in abuse.c's table.
+# Functions that take no pointer, or whose only misuse is undefined: no row in the table of calls.h.
 WITHOUT_A_ROW = {
     "holdall_abi_version", "holdall_version", "holdall_status_name", "holdall_event_name", "holdall_last_error_message",
     "holdall_last_error_flags", "holdall_buf_free", "holdall_manager_free", "holdall_session_free", "holdall_commit_free",
@@ -37,9 +40,8 @@ WITHOUT_A_ROW = {
 def run(*command, env=None, timeout=120, code=0, **more):
     """Runs a command, wants this exit code of it (None: any), and gives what it printed."""
     command = [str(part) for part in command]
-    done = subprocess.run(
-        command, env={**os.environ, **(env or {})}, timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
-    )
+    more = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **more}
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, timeout=timeout, text=True, **more)
     if code is not None:
         assert done.returncode == code, f"{' '.join(command)}\nexited {done.returncode}, not {code}\n{done.stdout}"
     return done.stdout if code is not None else (done.returncode, done.stdout)
@@ -106,12 +108,66 @@ def prefix(tmp_path_factory):
 @pytest.fixture(scope="session")
 def watched_library():
     """A debug build that AddressSanitizer watches, Rust code included. RUSTC_BOOTSTRAP lets a stable compiler do it."""
+    return sanitized("asan", "-Zsanitizer=address")
+
+
+@pytest.fixture(scope="session")
+def race_watched_library():
+    """The same for ThreadSanitizer. The flag lets the instrumented code meet a standard library that is not."""
+    return sanitized("tsan", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+
+
+def sanitized(name, flags, source=ROOT):
     target = "x86_64-unknown-linux-gnu"
     if os.uname().machine != "x86_64":
         pytest.skip("only tried on x86-64")
-    env = {"RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": "-Zsanitizer=address", "CARGO_TARGET_DIR": str(TARGET / "asan")}
-    run("cargo", "rustc", "-p", "holdall-c", "--crate-type", "staticlib", "--target", target, env=env, timeout=600, cwd=ROOT)
-    return TARGET / "asan" / target / "debug" / "libholdall.a"
+    env = {"RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": flags, "CARGO_TARGET_DIR": str(TARGET / name)}
+    run("cargo", "rustc", "-p", "holdall-c", "--crate-type", "staticlib", "--target", target, env=env, timeout=600, cwd=source)
+    return TARGET / name / target / "debug" / "libholdall.a"
+
+
+@pytest.fixture(scope="session")
+def planted_library():
+    """Built as the watched library, from a copy of the source with a panic at the head of every guarded body."""
+    copy = TARGET / "planted" / "source"
+    copy.mkdir(parents=True, exist_ok=True)
+    # What is not changed is linked to. Cargo wants to see the files of targets it does not build.
+    for name in ["Cargo.toml", "Cargo.lock", "bindings", "tests", "benches"]:
+        if not (copy / name).is_symlink():
+            (copy / name).symlink_to(ROOT / name)
+    for path in (ROOT / "src").rglob("*.rs"):
+        text = path.read_text()
+        if path.parent.name == "ffi" and path.name != "guard.rs":
+            text = text.replace("guard(|| {", "guard(|| {\n        crate::ffi::planted();")
+        if path.parent.name == "ffi" and path.name == "mod.rs":
+            text += PLANTED
+        to = copy / path.relative_to(ROOT)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        # Written only where it differs, or cargo would build it anew.
+        if not to.exists() or to.read_text() != text:
+            to.write_text(text)
+    # A directory of its own: cargo leaves the archive of another source in place where its own is fresh.
+    return sanitized("planted", "-Zsanitizer=address", copy)
+
+
+# Of the kind that the environment names.
+PLANTED = """
+struct PanicsAgain;
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        panic!("planted, in a destructor")
+    }
+}
+fn planted() {
+    match std::env::var("PLANTED").as_deref() {
+        Ok("text") => panic!("planted"),
+        Ok("formatted") => panic!("{}", String::from("planted")),
+        Ok("own type") => std::panic::panic_any(7),
+        Ok(_) => std::panic::panic_any(PanicsAgain),
+        Err(_) => {}
+    }
+}
+"""
 
 
 # The header and the exported names.
@@ -142,12 +198,15 @@ def test_the_shared_library_stays_loaded_and_binds_at_once(library):
     assert "NODELETE" in flags and "NOW" in flags
 
 
-def test_every_function_has_its_ordinary_use_in_api_and_its_row_in_abuse():
-    api, abuse = (SOURCES / "api.c").read_text(), (SOURCES / "abuse.c").read_text()
-    used = set(re.findall(r"\b(holdall_\w+)\(", api + (SOURCES / "check.h").read_text()))
-    rows = {"holdall_" + name for name in re.findall(r"ROW\((\w+),", abuse)} | set(re.findall(r'{"(holdall_\w+)", c_', abuse))
-    assert functions_of_the_header() - used == set()
+def test_every_function_has_its_ordinary_use_in_api_and_its_row_among_the_calls():
+    texts = {name: (SOURCES / name).read_text() for name in ["api.c", "check.h", "calls.h", "random_calls.c"]}
+    used = {name: set(re.findall(r"\b(holdall_\w+)\(", text)) for name, text in texts.items()}
+    calls = texts["calls.h"]
+    rows = {"holdall_" + name for name in re.findall(r"ROW\((\w+),", calls)} | set(re.findall(r'{"(holdall_\w+)", c_', calls))
+    assert functions_of_the_header() - used["api.c"] - used["check.h"] == set()
     assert functions_of_the_header() - rows == WITHOUT_A_ROW
+    # It also counts its calls of each, and fails where one was never made.
+    assert functions_of_the_header() - rows - used["random_calls.c"] == set()
 
 
 def test_the_complete_program_of_the_manual_runs(library, tmp_path):
@@ -173,13 +232,12 @@ def test_every_check_of_the_program_holds(program, compiler, kind, built, tmp_pa
     run(built(program, compiler, kind), tmp_path)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", WATCHED)
 def test_valgrind_finds_no_wrong_access_and_no_leak(program, built, tmp_path):
     needs("valgrind")
     # A child abandons the memory sessions of its parent on purpose: one of their locks may be held by a thread it does not have.
-    leaks = ["--leak-check=no"] if program == "fork" else ["--leak-check=full", "--errors-for-leak-kinds=definite"]
-    watch = ["valgrind", "-q", "--error-exitcode=99", *leaks]
-    fewer = {"HOLDALL_RANDOM_CALLS": "8000", "HOLDALL_FORKS": "12"}
+    watch = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=no"] if program == "fork" else LEAKS
+    fewer = {"HOLDALL_FORKS": "15"}
     run(*watch, built(program), tmp_path, env=fewer)
 
 
@@ -188,20 +246,124 @@ def without_busy_forks(program):
     if program != "fork":
         return []
     names = re.findall(r"^    A\((\w+)\),", (SOURCES / "fork.c").read_text(), re.M)
-    return [name for name in names if name != "children_of_a_busy_parent_finish"]
+    return [name for name in names if name != "children_of_a_busy_parent_finish_and_share_no_id_and_no_lock"]
 
 
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", WATCHED)
 def test_the_sanitizers_find_nothing_in_program_and_header(program, built, tmp_path):
     run(built(program, "clang", "shared", SANITIZE), tmp_path, *without_busy_forks(program))
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", WATCHED)
 def test_the_address_sanitizer_finds_nothing_in_the_library(program, built, watched_library, tmp_path):
     run(built(program, "clang", "static", ["-fsanitize=address"], watched_library), tmp_path, *without_busy_forks(program))
+
+
+# What the environment tells how long to be: short in `make test`, whole in `make torture`.
+
+def random_calls(program, directory, calls, watch=()):
+    said = run(*watch, program, directory, env={"HOLDALL_RANDOM_CALLS": str(calls)}, timeout=600)
+    assert f"    {calls} calls\n" in said
+    return f"0 of {calls:,}"
+
+
+@pytest.mark.torture
+def test_random_calls_from_eight_threads_end_in_statuses_of_the_header(built, tmp_path, scaled, figure):
+    found = random_calls(built("random_calls"), tmp_path, scaled(20_000, 1_000_000))
+    figure("R21", "C", "calls with random arguments from 8 threads that crashed, panicked or had no status", found, "0")
+
+
+@pytest.mark.torture
+def test_random_calls_under_valgrind_access_nothing_wrong_and_leak_nothing(built, tmp_path, scaled, figure):
+    needs("valgrind")
+    found = random_calls(built("random_calls"), tmp_path, scaled(8_000, 200_000), LEAKS)
+    figure("R21", "C", "random calls after which valgrind found a wrong access or a byte definitely lost", found, "0")
+
+
+@pytest.mark.torture
+def test_random_calls_under_the_address_sanitizer_access_nothing_wrong(built, watched_library, tmp_path, scaled, figure):
+    program = built("random_calls", "clang", "static", ["-fsanitize=address"], watched_library)
+    found = random_calls(program, tmp_path, scaled(20_000, 200_000))
+    figure("R21", "C", "random calls after which AddressSanitizer found a wrong access or a leak", found, "0")
+
+
+@pytest.mark.torture
+def test_a_panic_in_any_function_becomes_a_status_and_crosses_no_border(built, planted_library, tmp_path, figure):
+    program = built("panics", "clang", "static", ["-fsanitize=address"], planted_library)
+    # What panics again on being dropped is leaked, not dropped.
+    said = run(program, tmp_path, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    assert "ok  every_function" in said and "in a destructor" not in said
+    functions = len(functions_of_the_header() - WITHOUT_A_ROW)
+    figure("R21", "C", "functions out of which a planted panic came, of four kinds each", f"0 of {functions}", "0")
+
+
+@pytest.mark.torture
+def test_processes_forked_from_a_warm_and_from_a_busy_one_share_no_id_no_lock_and_lose_nothing(built, tmp_path, scaled, figure):
+    amounts = {"IDS": scaled(500, 10_000), "INCREMENTS": scaled(50, 1_000), "FORKS": scaled(100, 1_000)}
+    said = run(built("fork"), tmp_path, env={f"HOLDALL_{name}": str(amount) for name, amount in amounts.items()}, timeout=600)
+    ids = re.findall(r"(\d+) equal among (\d+) ids", said)
+    lost = re.findall(r"(\d+) of (\d+) increments lost", said)
+    busy = re.findall(r"(\d+) requests in the parent beside (\d+) forks, (\d+) equal ids", said)
+    assert ids == [("0", str(9 * amounts["IDS"]))] * 2
+    assert lost == [("0", str(8 * amounts["INCREMENTS"]))] * 2
+    assert [(forks, equal) for _, forks, equal in busy] == [(str(amounts["FORKS"]), "0")] * 2
+    for driver in ["memory", "file"]:
+        figure("R8", driver, "equal ids of 8 children of a warm parent, and the parent (C)", f"0 of {9 * amounts['IDS']:,}", "0")
+        figure("R8", driver, "increments lost by 8 workers forked from one manager (C)", f"0 of {8 * amounts['INCREMENTS']:,}", "0")
+        figure("R8", driver, "children that hung or failed, forked beside 3 busy threads (C)", f"0 of {amounts['FORKS']:,}", "0")
+
+
+def storm(program, directory, threads, turns, env=None):
+    amounts = {"HOLDALL_THREADS": str(threads), "HOLDALL_TURNS": str(turns)}
+    said = run(program, directory, env={**amounts, **(env or {})}, timeout=600)
+    assert re.findall(r"(\d+) of (\d+) lost", said) == [("0", str(threads * turns))] * 2
+    return f"0 of {threads * turns:,}"
+
+
+@pytest.mark.torture
+def test_a_storm_of_threads_over_a_hundred_sessions_loses_no_increment(built, tmp_path, scaled, figure):
+    threads, turns = scaled(8, 64), scaled(200, 2_000)
+    found = storm(built("storm"), tmp_path, threads, turns)
+    for driver in ["memory", "file"]:
+        figure("R9", driver, f"increments of {threads} threads over 100 sessions lost or waiting for ever (C)", found, "0")
+
+
+@pytest.fixture
+def race_watched(built, race_watched_library, tmp_path):
+    """Builds a program for ThreadSanitizer, with std_locks.c between the library and Rust's standard library.
+
+    helgrind will not do: it knows the locks of pthread and nothing else, and reports every use of Rust's as a race.
+    """
+    needs("clang-19")
+    symbols = run("nm", race_watched_library, stderr=subprocess.DEVNULL)
+    flags = [SOURCES / "std_locks.c"]
+    ends = {"LOCK_CONTENDED": "5Mutex14lock_contended", "WAIT_TIMEOUT": "7Condvar12wait_timeout", "ONCE_CALL": "4Once4call"}
+    for name, end in ends.items():
+        found = set(re.findall(rf" U (_R\w*3sys4sync\w*{end})$", symbols, re.M))
+        assert len(found) == 1, f"Rust's standard library has another {name} now: {found}"
+        flags += [f"-D{name}={min(found)}", f"-Wl,--wrap={min(found)}"]
+    # The last owner of an Arc waits for the others by a fence, which ThreadSanitizer does not know, before it frees.
+    (tmp_path / "suppressions").write_text("race:alloc::sync::Arc*drop_slow\n")
+    env = {"TSAN_OPTIONS": f"suppressions={tmp_path / 'suppressions'} exitcode=99"}
+    return lambda program: (built(program, "clang-19", "static", ["-fsanitize=thread", *flags], race_watched_library), env)
+
+
+@pytest.mark.torture
+def test_the_thread_sanitizer_finds_no_race_in_a_storm(race_watched, tmp_path, scaled, figure):
+    program, env = race_watched("storm")
+    found = storm(program, tmp_path, scaled(8, 64), scaled(50, 200), env)
+    figure("R9", "memory, file", "commits after which ThreadSanitizer reported a data race", found, "0")
+
+
+@pytest.mark.torture
+def test_the_thread_sanitizer_finds_no_race_in_random_calls(race_watched, tmp_path, scaled, figure):
+    program, env = race_watched("random_calls")
+    calls = scaled(10_000, 100_000)
+    run(program, tmp_path, env={"HOLDALL_RANDOM_CALLS": str(calls), **env}, timeout=600)
+    figure("R9", "C", "random calls from 8 threads after which ThreadSanitizer reported a data race", f"0 of {calls:,}", "0")
 
 
 # What watches can see.
@@ -215,10 +377,9 @@ def test_valgrind_sees_a_handle_used_after_its_free(built):
 
 def test_valgrind_sees_a_buffer_that_was_never_freed(built):
     needs("valgrind")
-    watch = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]
-    code, said = run(*watch, built("use_after_free"), "leak", code=None)
+    code, said = run(*LEAKS, built("use_after_free"), "leak", code=None)
     assert code == 99 and "definitely lost" in said
-    run(*watch, built("use_after_free"), "nothing")
+    run(*LEAKS, built("use_after_free"), "nothing")
 
 
 def test_the_address_sanitizer_sees_a_view_read_after_its_session_was_freed(built):

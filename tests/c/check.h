@@ -57,7 +57,7 @@ static void check_status(const char *file, int line, const char *what, int32_t w
 }
 
 /* A directory of this program's own below the one it was given. */
-static void check_use_files(const char *name) {
+static inline void check_use_files(const char *name) {
     char path[1000];
     snprintf(path, sizeof path, "%s/%s-%d", check_directory, name, (int)getpid());
     mkdir(path, 0700);
@@ -65,7 +65,7 @@ static void check_use_files(const char *name) {
              path);
 }
 
-static void check_use_memory(void) {
+static inline void check_use_memory(void) {
     snprintf(check_driver, sizeof check_driver, "{\"type\": \"memory\", \"lock_timeout_ms\": 2000}");
 }
 
@@ -76,6 +76,12 @@ static inline void check_arguments(int argc, char **argv) {
         exit(2);
     }
     check_directory = argv[1];
+}
+
+/* How much to do: what this variable of the environment says, or so much. */
+static inline unsigned long scaled(const char *variable, unsigned long usual) {
+    const char *given = getenv(variable);
+    return given ? strtoul(given, NULL, 0) : usual;
 }
 
 static inline void check_all(const check *checks, size_t count, int argc, char **argv) {

@@ -3,6 +3,7 @@
  *
  * What it guards: no two processes choose the same id; no lock is shared with a child or left held by it; no call
  * hangs; a session belongs to the process that opened it; the library starts no thread. A watchdog ends whatever hangs.
+ * HOLDALL_IDS, HOLDALL_INCREMENTS and HOLDALL_FORKS say how much.
  */
 #define _DEFAULT_SOURCE
 #define _POSIX_C_SOURCE 200809L
@@ -12,11 +13,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #define CHILDREN 8
-#define SESSIONS 50
-#define FORKS 200
 /* Longer than any of this takes under valgrind, shorter than anybody's patience. */
 #define WATCHDOG_S 60
 
@@ -99,10 +99,36 @@ static size_t read_all(int fd, void *bytes, size_t len) {
 
 /* Ids. */
 
-static void work(void *to) {
-    for (int i = 0; i < SESSIONS; i++) {
-        token its = stored();
-        holdall_session *session = open_token(manager, its.text);
+/* Where children leave their ids, 43 bytes each. */
+static char *shared_room(size_t ids) {
+    void *room = mmap(NULL, ids * 43, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(room != MAP_FAILED);
+    return room;
+}
+
+static int by_text(const void *a, const void *b) { return memcmp(a, b, 43); }
+
+static size_t duplicates(char *ids, size_t count) {
+    size_t found = 0;
+    qsort(ids, count, 43, by_text);
+    for (size_t i = 1; i < count; i++) found += memcmp(ids + (i - 1) * 43, ids + i * 43, 43) == 0;
+    return found;
+}
+
+/* A new id, the one after regenerate(), and the mask of a CSRF token: its first half, random too. */
+enum { OF_A_SESSION = 3 };
+
+typedef struct {
+    unsigned long sessions;
+    char *to;
+} job;
+
+static void work(void *user) {
+    job *its = user;
+    char *to = its->to;
+    for (unsigned long i = 0; i < its->sessions; i++) {
+        token old = stored();
+        holdall_session *session = open_token(manager, old.text);
         holdall_buf csrf;
         int64_t sum;
         OK(holdall_session_increment(session, S("n"), 1, &sum));
@@ -110,33 +136,31 @@ static void work(void *to) {
         OK(holdall_session_regenerate(session));
         OK(holdall_session_csrf_token(session, &csrf));
         token new = COMMIT(HOLDALL_OK, session);
-        CHECK(stored_n(new.text) == 2 && stored_n(its.text) == -1);
-        write_all(*(int *)to, its.text, 43);
-        write_all(*(int *)to, new.text, 43);
-        /* The mask is the first half: random too. */
-        write_all(*(int *)to, csrf.data, 43);
+        CHECK(stored_n(new.text) == 2 && stored_n(old.text) == -1);
+        memcpy(to, old.text, 43), to += 43;
+        memcpy(to, new.text, 43), to += 43;
+        memcpy(to, csrf.data, 43), to += 43;
         holdall_buf_free(&csrf);
     }
 }
 
-static int by_text(const void *a, const void *b) { return memcmp(a, b, 43); }
-
 static void parent_and_children_never_choose_the_same_id_or_mask(void) {
-    enum { EACH = SESSIONS * 3, ALL = (CHILDREN + 1) * EACH };
-    static char ids[ALL][43];
-    int pipes[CHILDREN + 1][2];
+    job its = {.sessions = scaled("HOLDALL_IDS", 100) / 2};
+    size_t each = its.sessions * OF_A_SESSION, all = (CHILDREN + 1) * each;
+    char *room = shared_room(all);
     pid_t children[CHILDREN];
-    for (int i = 0; i <= CHILDREN; i++) CHECK(pipe(pipes[i]) == 0);
-    for (int i = 0; i < CHILDREN; i++) children[i] = child_of(work, &pipes[i][1]);
-    work(&pipes[CHILDREN][1]);
-    for (int i = 0; i <= CHILDREN; i++) {
-        close(pipes[i][1]);
-        CHECK(read_all(pipes[i][0], ids[i * EACH], EACH * 43) == EACH * 43);
-        close(pipes[i][0]);
+    for (size_t i = 0; i < CHILDREN; i++) {
+        its.to = room + i * each * 43;
+        children[i] = child_of(work, &its);
     }
+    its.to = room + CHILDREN * each * 43;
+    work(&its);
     for (int i = 0; i < CHILDREN; i++) wait_for(children[i]);
-    qsort(ids, ALL, 43, by_text);
-    for (int i = 1; i < ALL; i++) CHECK(memcmp(ids[i - 1], ids[i], 43) != 0);
+    size_t equal = duplicates(room, all);
+    printf("    %lu equal among %lu ids and %lu masks\n", (unsigned long)equal, (unsigned long)(all / 3 * 2),
+           (unsigned long)(all / 3));
+    CHECK(equal == 0);
+    munmap(room, all * 43);
 }
 
 /* What is shared: over files everything, over memory nothing. */
@@ -171,23 +195,33 @@ static void children_see_sessions_of_files_and_begin_with_an_empty_memory(void) 
     for (int i = 0; i < 2; i++) close(up[i]), close(down[i]);
 }
 
-static void increment(void *its) {
-    for (int i = 0; i < SESSIONS; i++) {
+typedef struct {
+    unsigned long times;
+    token shared;
+} work_order;
+
+static void increment(void *user) {
+    work_order *its = user;
+    /* Over memory a worker has the sessions that it made itself, and no others. */
+    token mine = over_files() ? its->shared : stored();
+    CHECK(stored_n(its->shared.text) >= (over_files() ? 1 : -1));
+    for (unsigned long i = 0; i < its->times; i++) {
         int64_t sum;
-        holdall_session *session = open_token(manager, its);
+        holdall_session *session = open_token(manager, mine.text);
         OK(holdall_session_increment(session, S("n"), 1, &sum));
         COMMIT(HOLDALL_OK, session);
     }
+    if (!over_files()) CHECK(stored_n(mine.text) == 1 + (int64_t)its->times && stored_n(its->shared.text) == -1);
 }
 
-static void increments_of_all_processes_arrive(void) {
-    if (!over_files()) return;
-    token its = stored();
+static void workers_that_share_a_manager_lose_no_increment(void) {
+    work_order its = {.times = scaled("HOLDALL_INCREMENTS", 50), .shared = stored()};
     pid_t children[CHILDREN];
-    for (int i = 0; i < CHILDREN; i++) children[i] = child_of(increment, its.text);
-    increment(its.text);
+    for (int i = 0; i < CHILDREN; i++) children[i] = child_of(increment, &its);
     for (int i = 0; i < CHILDREN; i++) wait_for(children[i]);
-    CHECK(stored_n(its.text) == 1 + (CHILDREN + 1) * SESSIONS);
+    int64_t wanted = 1 + (over_files() ? CHILDREN * (int64_t)its.times : 0), n = stored_n(its.shared.text);
+    printf("    %lld of %lu increments lost\n", (long long)(wanted - n), CHILDREN * its.times);
+    CHECK(n == wanted);
 }
 
 /* Handles of the parent. */
@@ -370,40 +404,68 @@ static void *hammer(void *number) {
     return NULL;
 }
 
-static void one_request(void *unused) {
-    (void)unused;
-    token its = stored();
-    CHECK(stored_n(its.text) == 1);
+typedef struct {
+    token locked;
+    char *id;
+    int from_parent;
+} visit;
+
+static void one_request(void *user) {
+    visit *its = user;
+    token mine = stored();
+    memcpy(its->id, mine.text, 43);
+    CHECK(stored_n(mine.text) == 1);
     if (!over_files()) {
         CHECK(stored_n(hot[0].text) == -1);
         return;
     }
     int64_t sum;
+    /* Not free here, though nobody in this process has it. */
+    CHECK(exclusive(its->locked.text, 0, HOLDALL_E_UNAVAILABLE) == NULL);
     holdall_session *session = exclusive(hot[0].text, WATCHDOG_S * 1000, HOLDALL_OK);
     OK(holdall_session_increment(session, S("n"), 1, &sum));
     COMMIT(HOLDALL_OK, session);
 }
 
-static void children_of_a_busy_parent_finish(void) {
+static void children_of_a_busy_parent_finish_and_share_no_id_and_no_lock(void) {
+    enum { AT_ONCE = 4 };
     pthread_t threads[3];
     int64_t before = 0, after = 0;
     stop = 0, turns = 0;
     for (size_t i = 0; i < COUNT(hot); i++) hot[i] = stored();
     for (size_t i = 0; i < COUNT(hot); i++) before += stored_n(hot[i].text);
     for (size_t i = 0; i < COUNT(threads); i++) CHECK(pthread_create(&threads[i], NULL, hammer, (void *)i) == 0);
-    const char *fewer = getenv("HOLDALL_FORKS");
-    int forks = fewer ? atoi(fewer) : FORKS;
-    pid_t children[4];
-    for (int i = 0; i < forks; i += 4) {
-        for (int j = 0; j < 4; j++) children[j] = child_of(one_request, NULL);
-        for (int j = 0; j < 4; j++) wait_for(children[j]);
+    size_t rounds = scaled("HOLDALL_FORKS", 200) / (AT_ONCE + 1), visits = rounds * AT_ONCE;
+    char *room = shared_room(visits);
+    visit its = {.locked = stored()};
+    holdall_session *locked = exclusive(its.locked.text, 0, HOLDALL_OK);
+    for (size_t round = 0; round < rounds; round++) {
+        pid_t children[AT_ONCE], lingering;
+        int down[2];
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            its.id = room + (round * AT_ONCE + i) * 43;
+            children[i] = child_of(one_request, &its);
+        }
+        CHECK(pipe(down) == 0);
+        lingering = child_of(linger, &down[0]);
+        for (int i = 0; i < AT_ONCE; i++) wait_for(children[i]);
+        /* A child that was forked under the lock still lives: it must not have kept it. */
+        holdall_session_free(locked);
+        locked = exclusive(its.locked.text, 0, HOLDALL_OK);
+        write_all(down[1], "x", 1);
+        wait_for(lingering);
+        close(down[0]), close(down[1]);
     }
     stop = 1;
     for (size_t i = 0; i < COUNT(threads); i++) pthread_join(threads[i], NULL);
+    holdall_session_free(locked);
     for (size_t i = 0; i < COUNT(hot); i++) after += stored_n(hot[i].text);
-    printf("    %lu requests in the parent beside %d forks\n", turns, forks);
-    CHECK(turns > 0);
-    CHECK(after - before == (int64_t)turns + (over_files() ? (forks + 3) / 4 * 4 : 0));
+    size_t equal = duplicates(room, visits);
+    printf("    %lu requests in the parent beside %lu forks, %lu equal ids\n", turns, (unsigned long)(visits + rounds),
+           (unsigned long)equal);
+    CHECK(turns > 0 && equal == 0);
+    CHECK(after - before == (int64_t)turns + (over_files() ? (int64_t)visits : 0));
+    munmap(room, visits * 43);
 }
 
 static void grandchild(void *user) {
@@ -436,14 +498,14 @@ static const check checks[] = {
     { #name, name }
     A(parent_and_children_never_choose_the_same_id_or_mask),
     A(children_see_sessions_of_files_and_begin_with_an_empty_memory),
-    A(increments_of_all_processes_arrive),
+    A(workers_that_share_a_manager_lose_no_increment),
     A(a_session_of_the_parent_is_misuse_in_the_child_and_gives_no_cookie),
     A(freeing_a_locked_session_in_the_child_leaves_the_parents_lock),
     A(a_child_that_lives_on_does_not_hold_the_parents_lock),
     A(a_lock_ends_with_the_process_that_held_it),
     A(a_lock_ends_with_its_process_though_a_child_of_it_lives_on),
     A(a_child_may_fork_again),
-    A(children_of_a_busy_parent_finish),
+    A(children_of_a_busy_parent_finish_and_share_no_id_and_no_lock),
     A(the_library_starts_no_thread),
 };
 
