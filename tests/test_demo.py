@@ -16,7 +16,7 @@ import pytest
 import requests
 from demo.process import PROGRAM, Demo
 from demo.visitor import TIMEOUT, Page, Visitor
-from demo.volley import volley
+from demo.volley import responses, volley
 
 SCRIPT = "<script>alert(1)</script>"
 # A race that goes well in one round may go wrong in the next. Six rounds have shown a demo that set the cart instead of pushing
@@ -248,6 +248,66 @@ def test_a_session_that_is_signed_out_while_others_write_to_it_does_not_come_bac
     assert set(answers) <= {303, 403, 409} and answers[10] == 303
     stranger = Page(requests.get(demo.url, cookies=before, timeout=TIMEOUT))
     assert "user" not in stranger.by_id and stranger.items == [] and stranger.visits == 1
+
+
+@pytest.fixture(scope="module", params=["file", "memory"])
+def slow_demo(request, repo, run, tmp_path_factory):
+    """A demo whose requests are slow between reading and committing, and the driver's name."""
+    directory = tmp_path_factory.mktemp("slow")
+    shim = directory / "slow.so"
+    run("gcc", "-shared", "-fPIC", "-O1", f"-I{repo / 'include'}", repo / "tests" / "demo" / "slow.c", "-o", shim, "-ldl")
+    sessions = "memory:" if request.param == "memory" else directory.joinpath("s").as_uri()
+    with Demo(sessions, under=["env", f"LD_PRELOAD={shim}"]) as demo:
+        yield demo, request.param
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("what", ["sign-in", "sign-out"])
+def test_slow_requests_overtaken_by_a_change_of_the_id_are_told_and_bring_nothing_back(slow_demo, what, scaled, figure):
+    (demo, driver), (races, overtaken) = slow_demo, (scaled(30, 1000), 0)
+    new = [f"new {number}" for number in range(6)]
+    for number in range(races):
+        visitor = Visitor(demo.url)
+        visitor.submit("/cart/add", item="a lamp")
+        if what == "sign-out":
+            visitor.submit("/sign-in", name="Ada B.")
+        old, visits = visitor.cookies, visitor.get().visits
+        wanted = [visitor.form("/cart/add", item=item) for item in new]
+        wanted += [requests.Request("GET", demo.url + "/", cookies=old)] * 6
+        # Among the first in one race, among the last in another.
+        place = number % 13
+        wanted.insert(place, visitor.form(f"/{what}", name="Ada B."))
+
+        answers = responses(*wanted, connections=13)
+
+        change = answers.pop(place)
+        assert change.status == 303
+        visitor.http.cookies.set("sid", change.getheader("Set-Cookie").removeprefix("sid=")[:43])
+        # Stored before it, refused after it, or overtaken by it. No cookie takes the place of the one it gave.
+        added = answers[:6]
+        assert {answer.status for answer in added} <= {303, 403, 409}
+        assert all(answer.getheader("Set-Cookie") is None for answer in added)
+        stored = [item for item, answer in zip(new, added, strict=True) if answer.status == 303]
+        # A page comes from before it, or from after it and is a stranger's. Whoever was overtaken is sent to look again.
+        strange = [answer for answer in answers[6:] if answer.getheader("Set-Cookie")]
+        shown = [answer for answer in answers[6:] if answer not in strange]
+        assert {answer.status for answer in shown} <= {200, 303} and {answer.status for answer in strange} <= {200}
+        # With spaces, which no token has by chance.
+        assert not any(b"a lamp" in answer.body or b"Ada B." in answer.body for answer in strange)
+        overtaken += [answer.status for answer in added].count(409) + [answer.status for answer in shown].count(303)
+
+        after = visitor.get()
+        if what == "sign-in":
+            assert after.by_id["user"] == "Ada B." and sorted(after.items) == sorted(["a lamp", *stored])
+            assert after.visits == visits + [answer.status for answer in shown].count(200) + 1
+        else:
+            assert "user" not in after.by_id and after.items == [] and after.visits == 1
+        again = Page(requests.get(demo.url, cookies=old, timeout=TIMEOUT))
+        assert "user" not in again.by_id and again.items == [] and again.visits == 1
+    # Or there was no race.
+    assert overtaken >= races / 2
+    figure("R13", driver, f"sessions that came back in races with a {what} over HTTP", f"0 of {races:,}", "0")
+    figure("R13", driver, f"requests overtaken by a {what} over HTTP that were told", f"{overtaken:,} of {overtaken:,}", "all")
 
 
 # ------------------------------------------------------------------------------------------------------------------ http

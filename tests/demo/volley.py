@@ -17,6 +17,11 @@ def volley(*wanted, connections=8):
 
     There are so many connections to each server as `connections` says.
     """
+    return [response.status for response in responses(*wanted, connections=connections)]
+
+
+def responses(*wanted, connections=8):
+    """As volley(), but answers the responses, each with its body."""
     answers = [None] * len(wanted)
     servers = {}
     for number, request in enumerate(wanted):
@@ -35,7 +40,7 @@ def volley(*wanted, connections=8):
         for (connection, _), numbers in zip(sent, lanes, strict=True):
             with connection.makefile("rb") as pipe:
                 for number in numbers:
-                    answers[number] = status(pipe)
+                    answers[number] = read_response(pipe)
     return answers
 
 
@@ -45,7 +50,7 @@ def as_bytes(prepared):
     return "\r\n".join([*head, "", prepared.body or ""]).encode()
 
 
-def status(pipe):
+def read_response(pipe):
     """Reads one response. What HTTPResponse takes for a socket of its own, and closes, stays open for the next one."""
 
     class Borrowed:
@@ -63,5 +68,5 @@ def status(pipe):
 
     response = HTTPResponse(Borrowed())
     response.begin()
-    response.read()
-    return response.status
+    response.body = response.read()
+    return response
