@@ -16,7 +16,7 @@ VENV := .venv
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo test lint bench torture fuzz install header clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo test lint bench torture fuzz install header abi clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -31,7 +31,7 @@ test-packages: demo-packages
 	@tools/need apt gcc clang libclang-rt-dev valgrind cmake php-cli chromium chromium-driver strace
 
 lint-packages: test-packages
-	@tools/need apt cppcheck clang-format
+	@tools/need apt cppcheck clang-format abigail-tools
 
 # libholdall.so and libholdall.a in target/release. Programs ask for the library by its soname.
 lib: rust
@@ -54,7 +54,7 @@ $(VENV)/ready: tests/requirements.txt | test-packages
 test: test-packages lib build/demo $(VENV)/ready
 	$(VENV)/bin/python tools/test
 
-lint: lint-packages $(VENV)/ready
+lint: lint-packages lib $(VENV)/ready
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
@@ -64,6 +64,7 @@ lint: lint-packages $(VENV)/ready
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp
 	cppcheck --quiet --error-exitcode=1 --std=c99 --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude tests/c benches
+	bindings/c/abi/check
 
 bench: rust
 	$(CARGO) bench
@@ -84,6 +85,10 @@ install: rust
 # Writes include/holdall.h anew from src/ffi; tests/header.rs compares.
 header: rust
 	HOLDALL_UPDATE_HEADER=1 $(CARGO) test --quiet --test header
+
+# Commits to the C interface as it is now; `make lint` compares.
+abi: lint-packages lib
+	bindings/c/abi/check write
 
 clean:
 	rm -rf target build $(VENV)
