@@ -15,8 +15,13 @@ use crate::fork::{self, PerProcess};
 use crate::id::Locator;
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
+// The model checker of tests/interleavings.rs brings locks of its own, through which it decides who goes on.
+#[cfg(holdall_shuttle)]
+use shuttle::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+#[cfg(not(holdall_shuttle))]
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Enough that two cores seldom meet (measured with 64); fewer where the budget of a shard would get too small.
