@@ -315,9 +315,11 @@ pub fn figure(row: &str, driver: &str, what: &str, found: impl std::fmt::Display
     let program = program.file_stem().unwrap().to_str().unwrap();
     let chapter = program.rsplit_once('-').map_or(program, |(name, _)| name);
     let test = std::thread::current().name().unwrap_or("").to_owned();
+    let build =
+        if cfg!(holdall_shuttle) { "RUSTFLAGS='--cfg holdall_shuttle' CARGO_TARGET_DIR=target/shuttle " } else { "" };
     let line = serde_json::json!({
         "row": row, "driver": driver, "what": what, "found": found.to_string(), "demanded": demanded,
-        "command": format!("HOLDALL_TORTURE=1 cargo test --release --test {chapter} -- {test}"),
+        "command": format!("{build}HOLDALL_TORTURE=1 cargo test --release --test {chapter} -- {test}"),
     });
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
     // One write, so that tests that end together do not mix their lines.
