@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{LastWriteWins, Place, open, places, records, set_cookie, stored, value};
+use common::{LastWriteWins, Place, open, places, records, set_cookie, stored, value, worker_path};
 use holdall::{Manager, Mode, OpenOptions, Outcome};
 use std::process::Command;
 use std::sync::Barrier;
@@ -85,12 +85,6 @@ fn sixteen_processes_of_a_thousand_increments_make_sixteen_thousand() {
     }
 
     assert_eq!(value(&place.manager, &token, "n").as_deref(), Some("16000"));
-}
-
-fn worker_path() -> std::path::PathBuf {
-    // target/debug/deps/concurrency-... -> target/debug/examples/worker
-    let tests = std::env::current_exe().unwrap();
-    tests.parent().unwrap().parent().unwrap().join("examples/worker")
 }
 
 #[test]

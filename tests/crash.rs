@@ -4,15 +4,10 @@
 
 mod common;
 
-use common::{Dice, Place, open, stored, value};
+use common::{Dice, Place, open, stored, value, worker_path};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-
-fn worker_path() -> std::path::PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    tests.parent().unwrap().parent().unwrap().join("examples/worker")
-}
 
 #[test]
 fn a_commit_that_finds_no_room_says_so_and_leaves_the_state_before_it() {

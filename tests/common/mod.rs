@@ -282,6 +282,13 @@ impl Driver for LastWriteWins {
     }
 }
 
+/// tests/processes/worker.rs, which `cargo test` builds beside the tests.
+pub fn worker_path() -> std::path::PathBuf {
+    // target/debug/deps/crash-... -> target/debug/examples/worker
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().parent().unwrap().join("examples/worker")
+}
+
 /// Numbers that look random and are the same in every run.
 pub struct Dice(pub u64);
 
