@@ -66,7 +66,8 @@ fn the_counter_counts() {
 fn get_json_of_a_loaded_session_allocates_nothing() {
     for place in places() {
         let text = format!("{:?}", "x".repeat(1000));
-        let token = stored(&place.manager, &[("user", "42"), ("text", &text), ("cart", r#"[{"amount":1},{"amount":2}]"#)]);
+        let token =
+            stored(&place.manager, &[("user", "42"), ("text", &text), ("cart", r#"[{"amount":1},{"amount":2}]"#)]);
         let mut before = open(&place.manager, &token);
         before.flash_json("notice", r#""Welcome back""#).unwrap();
         drop(before.commit().unwrap());

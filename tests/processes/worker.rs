@@ -16,17 +16,24 @@
 //! `worker CONFIG TOKEN insist N` adds 1 to `n` N times, and says how often that was saved and how often it was refused.
 //! `worker CONFIG - refused` is not to be given a manager, and says why.
 //! `worker CONFIG - hostile FILE` opens the tokens of a file.
+//! `worker CONFIG - follow PLAN` does what each two characters of PLAN say to one of ten sessions, a minute after the last:
+//! a digit for the session, then `w` to write as in `storm`, `t` to touch, `r` to regenerate, `x` to write and regenerate,
+//! `d` to destroy. After each commit that was acknowledged it prints the session, its token (`-` for none), its `n` and the
+//! time.
+//! `worker CONFIG - obey` does the requests that it reads from standard input: a token, then the operations of the commit,
+//! one a line; and answers each with a line.
 #![allow(
     clippy::expect_used,
     clippy::print_stdout,
     reason = "a process that says what it did and cannot go on otherwise"
 )]
 
-use holdall::Manager;
+use holdall::{Manager, OpenOptions};
 use std::io::Write as _;
 
 mod hostile;
 mod operation;
+mod request;
 mod storage;
 
 fn main() {
@@ -66,6 +73,16 @@ fn main() {
         "operate" => {
             operation::operate(&manager, token, &arguments[4]).expect("a store that works round the operation")
         }
+        "follow" => follow(&manager, &arguments[4]),
+        "obey" => {
+            let mut lines = std::io::stdin().lines().map_while(Result::ok);
+            while let Some(token) = lines.next() {
+                let (session, all) = request::load(&manager, &token);
+                println!("{all}");
+                let Some(operations) = lines.next() else { return };
+                println!("{}", request::commit(session, &operations));
+            }
+        }
         "check" => operation::check(&manager, &arguments[4..]).expect("a store that works"),
         "state" => operation::read(&manager, &arguments[4..]),
         "fill" => {
@@ -86,6 +103,37 @@ fn main() {
         }
         "hostile" => hostile::open(&manager, &arguments[4]).expect("absent, and no error"),
         other => panic!("no such job: {other}"),
+    }
+}
+
+fn follow(manager: &Manager, plan: &str) {
+    let mut tokens = [const { String::new() }; 10];
+    let mut now_ms = 1_700_000_000_000;
+    for step in plan.as_bytes().chunks(2) {
+        now_ms += 60_000;
+        let token = &mut tokens[usize::from(step[0] - b'0')];
+        let mut session =
+            manager.open_token_with(token.as_bytes(), OpenOptions::new().at(now_ms)).expect("a session to open");
+        match step[1] {
+            b'w' | b'x' => {
+                let n = session.increment("n", 1).expect("increment");
+                session.set("text", &text_for(n)).expect("set");
+                if step[1] == b'x' {
+                    session.regenerate().expect("regenerate");
+                }
+            }
+            b't' => session.touch().expect("touch"),
+            b'r' => session.regenerate().expect("regenerate"),
+            _ => session.destroy_at(now_ms).expect("destroy"),
+        }
+        drop(session.commit_at(now_ms).expect("commit"));
+        let n: i64 = session.get_or("n", 0).expect("readable");
+        *token = match step[1] {
+            b'd' => String::new(),
+            _ => session.id().expect("an id").expect("an id").as_str().to_owned(),
+        };
+        let shown = if token.is_empty() { "-" } else { token.as_str() };
+        println!("{} {shown} {n} {now_ms}", char::from(step[0]));
     }
 }
 
