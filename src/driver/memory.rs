@@ -542,7 +542,18 @@ impl Shards {
                 other.notice(now_ms);
             }
             let Some(at) = state.living(found, now_ms) else {
-                return Ok(state.moved(found, now_ms));
+                let updated = state.moved(found, now_ms);
+                // A record that is met expired goes at once, or a clock that is set back would bring it to life again.
+                if let Some(at) = found
+                    && updated == Updated::Gone
+                {
+                    if state.slots[at as usize].kind != Kind::Marker {
+                        events.note(EventKind::Expired, locator);
+                    }
+                    state.remove(at);
+                    shard.unlocked.notify_all();
+                }
+                return Ok(updated);
             };
             if let Some(to) = to {
                 let taken = other.as_ref().map_or_else(|| state.find(to), |other| other.find(to));

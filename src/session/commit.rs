@@ -517,22 +517,26 @@ impl Session {
         now_ms: u64,
         conflicts: Vec<Conflict>,
     ) -> Result<Done> {
-        let (outcome, expiry_ms, persistence) = match edited {
-            Edited::Written { expiry_ms, persistence } => (Outcome::Saved, expiry_ms, persistence),
-            Edited::Before { persistence } => (Outcome::Saved, expiry_ms, persistence),
-            Edited::Same => return Ok(Done::plain(Outcome::Unchanged)),
-            Edited::Touched { expiry_ms, persistence } => (Outcome::Unchanged, expiry_ms, persistence),
-            Edited::Gone => return Ok(self.vanished(&record.locator)),
-            Edited::Expired => {
-                // The absolute timeout passed while this request was under way.
-                self.records(record).delete(&record.locator, now_ms, &mut Events::default())?;
-                self.events.borrow_mut().note(EventKind::Expired, &record.locator);
-                return Ok(self.vanished(&record.locator));
-            }
-        };
+        if edited == Edited::Expired {
+            // The absolute timeout passed while this request was under way.
+            self.records(record).delete(&record.locator, now_ms, &mut Events::default())?;
+            self.events.borrow_mut().note(EventKind::Expired, &record.locator);
+        }
+        if matches!(edited, Edited::Expired | Edited::Gone) {
+            return Ok(self.vanished(&record.locator));
+        }
+        // Told even where nothing else was left to store: an increment that was skipped is not lost without a word.
         if !conflicts.is_empty() {
             self.events.borrow_mut().note(EventKind::Conflict, &record.locator);
         }
+        let (outcome, expiry_ms, persistence) = match edited {
+            Edited::Written { expiry_ms, persistence } => (Outcome::Saved, expiry_ms, persistence),
+            Edited::Before { persistence } => (Outcome::Saved, expiry_ms, persistence),
+            Edited::Touched { expiry_ms, persistence } => (Outcome::Unchanged, expiry_ms, persistence),
+            Edited::Same | Edited::Expired | Edited::Gone => {
+                return Ok(Done { conflicts, ..Done::plain(Outcome::Unchanged) });
+            }
+        };
         if to.is_some() {
             self.events.borrow_mut().note(EventKind::Regenerated, &record.locator);
         }

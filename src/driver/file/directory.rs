@@ -13,6 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
 use std::ffi::CStr;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
 
 const MARKER: &str = ".holdall";
 const QUARANTINE: &str = "quarantine";
@@ -59,19 +60,31 @@ pub(super) enum Name {
 /// No link, and nothing else than a directory.
 const ONLY_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Makes a directory for its owner alone, and what is missing above it.
-fn make_private(path: &std::path::Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.mode(0o700);
-    if let Some(parent) = path.parent() {
-        builder.recursive(true).create(parent)?;
+/// Makes a directory for its owner alone, and what is missing above it. Gives what it made, the uppermost last.
+fn make_private(path: &Path) -> std::io::Result<Vec<&Path>> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    for path in missing.iter().rev() {
+        match std::fs::DirBuilder::new().mode(0o700).create(path) {
+            // The process's umask may have taken bits away.
+            Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?,
+            // Another process was quicker.
+            Err(_) if path.is_dir() => {}
+            Err(error) => return Err(error),
+        }
     }
-    match builder.recursive(false).create(path) {
-        // The process's umask may have taken bits away.
-        Ok(()) => std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)),
-        Err(_) if path.is_dir() => Ok(()),
-        Err(error) => Err(error),
-    }
+    Ok(missing)
+}
+
+/// Syncs the directory that holds a name, so that a power loss does not take the name with all there is under it.
+fn sync_name(path: &Path) -> Result<(), Errno> {
+    let parent = match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    let fd = open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    retry_on_intr(|| fsync(&fd))
 }
 
 pub(super) fn io_error(what: &'static str, errno: Errno) -> Error {
@@ -83,7 +96,14 @@ impl Directory {
     /// Opens the directory, making it and its marker where they are not there yet.
     pub(super) fn open(path: &str, durability: Durability, allow_network: bool) -> Result<Directory> {
         let refused = |reason: String| Error::config("path", format!("{path:?}: {reason}"));
-        make_private(path.as_ref()).map_err(|error| refused("cannot be made".into()).with_source(error))?;
+        let made = make_private(path.as_ref()).map_err(|error| refused("cannot be made".into()).with_source(error))?;
+        if durability == Durability::Commit {
+            for made in made {
+                sync_name(made).map_err(|errno| io_error("syncing what holds the session directory", errno))?;
+            }
+            // Another process may have made it a moment ago. Where that cannot be synced, it was made long before.
+            let _ = sync_name(path.as_ref());
+        }
         let fd = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| refused("cannot be opened".into()).with_source(errno))?;
         let stat = fstat(&fd).map_err(|errno| refused("cannot be looked at".into()).with_source(errno))?;
