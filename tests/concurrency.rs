@@ -61,6 +61,29 @@ fn counted(manager: &Manager, times: usize, in_step: bool) -> i64 {
 }
 
 #[test]
+fn a_commit_whose_every_operation_met_a_conflict_says_so() {
+    // Found by tests/history.rs: nothing was written, and the conflicts were dropped with it.
+    for place in places() {
+        let token = stored(&place.manager, &[("n", "0")]);
+        // The cookie has come back once: no touch is due that would be written in any case.
+        let mut back = open(&place.manager, &token);
+        back.set("k", &1).unwrap();
+        drop(back.commit().unwrap());
+        let mut slow = open(&place.manager, &token);
+        slow.increment("n", 1).unwrap();
+        let mut quick = open(&place.manager, &token);
+        quick.set("n", "text").unwrap();
+        drop(quick.commit().unwrap());
+
+        let commit = slow.commit().unwrap();
+
+        assert_eq!(commit.outcome(), Outcome::Unchanged);
+        let keys: Vec<&str> = commit.conflicts().iter().map(|conflict| conflict.key.as_str()).collect();
+        assert_eq!(keys, ["n"], "{}", place.driver);
+    }
+}
+
+#[test]
 fn sixteen_threads_of_a_thousand_increments_make_sixteen_thousand() {
     for place in places() {
         assert_eq!(counted(&place.manager, 1000, false), 16_000, "{}", place.driver);
