@@ -159,3 +159,10 @@ fn every_kind_of_sync_is_needed() {
         figure("R24", "file", &what, format!("{} of {acknowledged}", lost.len()), "more than 0: the model bites");
     }
 }
+
+#[test]
+fn a_directory_that_the_engine_has_made_outlives_a_power_loss() {
+    let (acknowledged, lost) = cuts(&run("commit", 9, false), "commit", 9, scaled(50, 500));
+    assert!(lost.is_empty(), "{} of {acknowledged}, the first: {}", lost.len(), lost[0]);
+    figure("R24", "file", "the same in a directory that the engine made", format!("0 of {acknowledged}"), "0");
+}
