@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{LastWriteWins, Place, open, places, records, set_cookie, stored, value, worker_path};
+use common::processes::program;
+use common::{LastWriteWins, Place, figure, open, places, records, set_cookie, stored, value};
 use holdall::{Manager, Mode, OpenOptions, Outcome};
-use std::process::Command;
 use std::sync::Barrier;
 
 /// 26 requests that all load before any commits, each setting its own letter. How many letters are there afterwards.
@@ -31,6 +31,7 @@ fn letters(manager: &Manager) -> usize {
 fn parallel_requests_that_set_a_letter_each_lose_none() {
     for place in places() {
         assert_eq!(letters(&place.manager), 26, "{}", place.driver);
+        figure("R10", place.driver, "letters there of 26 parallel requests that set one each", 26, "26");
     }
 }
 
@@ -88,6 +89,7 @@ fn sixteen_threads_of_a_thousand_increments_make_sixteen_thousand() {
     for place in places() {
         assert_eq!(counted(&place.manager, 1000, false), 16_000, "{}", place.driver);
         assert_eq!(counted(&place.manager, 50, true), 800, "{}", place.driver);
+        figure("R10", place.driver, "increments there of 16 threads x 1,000", "16,000", "16,000");
     }
 }
 
@@ -100,7 +102,7 @@ fn the_increments_test_notices_a_last_write_wins_store() {
 fn sixteen_processes_of_a_thousand_increments_make_sixteen_thousand() {
     let place = Place::new("file");
     let token = stored(&place.manager, &[("n", "0")]);
-    let worker = || Command::new(worker_path()).args([&place.config, &token, "increment", "1000"]).spawn().unwrap();
+    let worker = || program("worker").args([&place.config, &token, "increment", "1000"]).spawn().unwrap();
     let processes: Vec<_> = (0..16).map(|_| worker()).collect();
 
     for mut process in processes {
@@ -108,6 +110,7 @@ fn sixteen_processes_of_a_thousand_increments_make_sixteen_thousand() {
     }
 
     assert_eq!(value(&place.manager, &token, "n").as_deref(), Some("16000"));
+    figure("R10", "file", "increments there of 16 processes x 1,000", "16,000", "16,000");
 }
 
 #[test]

@@ -2,6 +2,10 @@
 #![allow(dead_code, reason = "each chapter uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub mod actor;
+pub mod processes;
+pub mod writers;
+
 use holdall::driver::{Capabilities, Driver, DriverStats, Edit, Loaded, RecordInfo, Records, Swept, Updated, Verdict};
 use holdall::{Commit, Error, Events, Locator, Manager, Result, Session};
 use std::collections::HashMap;
@@ -282,13 +286,6 @@ impl Driver for LastWriteWins {
     }
 }
 
-/// tests/processes/worker.rs, which `cargo test` builds beside the tests.
-pub fn worker_path() -> std::path::PathBuf {
-    // target/debug/deps/crash-... -> target/debug/examples/worker
-    let tests = std::env::current_exe().unwrap();
-    tests.parent().unwrap().parent().unwrap().join("examples/worker")
-}
-
 /// Numbers that look random and are the same in every run.
 pub struct Dice(pub u64);
 
@@ -300,6 +297,10 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
+    }
+
+    pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
     }
 }
 

@@ -1,8 +1,6 @@
 //! A process of its own for the tests of several processes: does one job on a session and says so on standard output.
 //!
 //! `worker CONFIG TOKEN increment N` adds 1 to `n`, N times, one commit each.
-//! `worker CONFIG TOKEN storm` commits for ever: `n` grows by 1, `text` becomes a string whose length follows from `n`, and
-//! after each commit that was acknowledged `n` is printed.
 //! `worker CONFIG TOKEN full` finds its files limited to 2 KiB, as a full disk would: a commit that grows must fail, one that
 //! does not must work, and the failed one must work when there is room again.
 //! `worker CONFIG - make TIMES LENGTH` makes a session whose `text` has LENGTH bytes, written TIMES times, and what a sweep
@@ -17,7 +15,7 @@
 //! `worker CONFIG - refused` is not to be given a manager, and says why.
 //! `worker CONFIG - hostile FILE` opens the tokens of a file.
 //! `worker CONFIG - follow PLAN` does what each two characters of PLAN say to one of ten sessions, a minute after the last:
-//! a digit for the session, then `w` to write as in `storm`, `t` to touch, `r` to regenerate, `x` to write and regenerate,
+//! a digit for the session, then `w` to add 1 to `n` and change the length of `text`, `t` to touch, `r` to regenerate, `x` to write and regenerate,
 //! `d` to destroy. After each commit that was acknowledged it prints the session, its token (`-` for none), its `n` and the
 //! time.
 //! `worker CONFIG - obey` does the requests that it reads from standard input: a token, then the operations of the commit,
@@ -29,7 +27,6 @@
 )]
 
 use holdall::{Manager, OpenOptions};
-use std::io::Write as _;
 
 mod hostile;
 mod operation;
@@ -52,17 +49,6 @@ fn main() {
                 session.increment("n", 1).expect("increment");
                 let commit = session.commit().expect("commit");
                 assert_eq!(commit.outcome().name(), "saved");
-            }
-        }
-        "storm" => {
-            let mut output = std::io::stdout().lock();
-            loop {
-                let mut session = manager.open_token(token).expect("open");
-                let n = session.increment("n", 1).expect("increment");
-                session.set("text", &text_for(n)).expect("set");
-                drop(session.commit().expect("commit"));
-                writeln!(output, "{n}").expect("the parent listens");
-                output.flush().expect("the parent listens");
             }
         }
         "full" => full(&manager, token),
@@ -145,7 +131,7 @@ fn full(manager: &Manager, token: &str) {
     setrlimit(Resource::Fsize, Rlimit { current: Some(2048), ..before }).expect("a lower limit");
 
     let mut growing = manager.open_token(token).expect("open");
-    growing.set("text", &text_for(2)).expect("set");
+    growing.set("text", &"x".repeat(5422)).expect("set");
     growing.increment("n", 1).expect("increment");
     let error = growing.commit().expect_err("there is no room");
     assert_eq!(error.kind().name(), "unavailable");
@@ -160,10 +146,4 @@ fn full(manager: &Manager, token: &str) {
     assert_eq!(growing.commit().expect("there is room again").outcome().name(), "saved");
     let session = manager.open_token(token).expect("open");
     assert_eq!(session.get::<i64>("n").expect("readable"), Some(2));
-}
-
-/// Up to 6000 bytes, so that a file grows and shrinks.
-fn text_for(n: i64) -> String {
-    let length = usize::try_from(n * 2711 % 6000).expect("positive");
-    "x".repeat(length)
 }
