@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Place, open, stored, value};
+use common::{Dice, Place, figure, open, processes, scaled, stored, value};
 use holdall::{ErrorKind, EventKind, Manager};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
 use std::sync::{Arc, Mutex};
 
 struct Watched {
@@ -55,7 +55,7 @@ fn damaged(
 ) -> [usize; 3] {
     let mut seen = [0; 3];
     for (index, damage) in damages.enumerate() {
-        fs::write(file, &damage).unwrap();
+        overwrite(file, &damage);
         let (value, events) = watched.read(token);
         match value.as_deref() {
             Some("\"new\"") => seen[0] += 1,
@@ -83,6 +83,13 @@ fn damaged(
     seen
 }
 
+/// In place: a file that is truncated and written costs ext4 a write to the disk.
+fn overwrite(file: &std::path::Path, bytes: &[u8]) {
+    let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(bytes, 0).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+}
+
 #[test]
 fn every_prefix_of_a_session_file_reads_as_a_committed_state_or_is_quarantined() {
     let watched = watched();
@@ -95,6 +102,7 @@ fn every_prefix_of_a_session_file_reads_as_a_committed_state_or_is_quarantined()
 
     assert!(new == 0 && old + gone == whole.len() || new > 0, "{new} {old} {gone}");
     assert!(gone > 0 && watched.quarantined() <= 100);
+    figure("R6", "file", "prefixes of a session file that gave wrong data", format!("0 of {}", whole.len()), "0");
 }
 
 #[test]
@@ -114,6 +122,75 @@ fn every_single_bit_flip_of_a_session_file_reads_as_a_committed_state() {
     assert_eq!(new + old, whole.len() * 8);
     assert_eq!(gone, 0);
     assert!(old > 1000, "the newest slot has more bits than {old}");
+    figure("R6", "file", "single bits flipped that gave wrong data", format!("0 of {}", whole.len() * 8), "0");
+}
+
+/// Damages a file here and there: bits, bytes, ranges zeroed, filled, copied, taken from another session; cut or made
+/// longer.
+fn mutate(bytes: &mut Vec<u8>, stranger: &[u8], dice: &mut Dice) {
+    for _ in 0..=dice.below(4) {
+        if bytes.is_empty() {
+            return;
+        }
+        let (at, other) = (dice.below(bytes.len()), dice.below(bytes.len()));
+        if at.abs_diff(other) % 1024 == 0 {
+            // A whole slot in the place of another is no damage: an older state, or a regenerate that was cut short.
+            continue;
+        }
+        let most = 1 << dice.below(11);
+        let length = dice.below(most).min(bytes.len() - at.max(other));
+        match dice.below(16) {
+            0..5 => bytes[at] ^= 1 << dice.below(8),
+            5..8 => bytes[at] = u8::try_from(dice.below(256)).unwrap(),
+            8 | 9 => bytes[at..at + length].fill(0),
+            10 => bytes[at..at + length].fill(u8::try_from(dice.below(256)).unwrap()),
+            11 | 12 => bytes.copy_within(other..other + length, at),
+            13 => {
+                let length = length.min(stranger.len().saturating_sub(other));
+                bytes[at..at + length].copy_from_slice(&stranger[other.min(stranger.len())..][..length]);
+            }
+            14 => bytes.truncate(at),
+            _ => bytes.extend((0..length).map(|_| u8::try_from(dice.below(256)).unwrap())),
+        }
+    }
+}
+
+#[test]
+fn a_million_random_damages_give_a_committed_state_or_quarantine_and_never_wrong_data() {
+    let watched = watched();
+    let manager = &watched.place.manager;
+    let token = written_thrice(manager);
+    let file = watched.place.only_file();
+    let whole = fs::read(&file).unwrap();
+    let stranger_token = written_thrice(manager);
+    let stranger_file = watched.place.files().into_iter().find(|other| *other != file).unwrap();
+    let stranger = fs::read(&stranger_file).unwrap();
+    fs::remove_file(&stranger_file).unwrap();
+    let mut dice = Dice(6);
+    let times = scaled(20_000, 1_000_000);
+    let (mut before, mut most) = (0, 0);
+
+    let damages = (0..times).map(|time| {
+        if time == times / 10 {
+            before = processes::resident_bytes();
+        } else if time % 1000 == 0 && time > times / 10 {
+            most = most.max(processes::resident_bytes());
+        }
+        let mut bytes = whole.clone();
+        mutate(&mut bytes, &stranger, &mut dice);
+        bytes
+    });
+    let [new, old, gone] = damaged(damages, &token, &watched, &file);
+
+    assert_eq!(new + old + gone, times);
+    assert!(new.min(old).min(gone) > times / 100, "{new} {old} {gone}");
+    assert!(watched.read(&stranger_token).0.is_none());
+    let grown = most.saturating_sub(before);
+    assert!(grown < 4 << 20, "the process grew by {grown} bytes");
+    let found = |what, demanded, found: String| figure("R6", "file", what, found, demanded);
+    found("random damages that gave wrong data, or were met without an event", "0", format!("0 of {times}"));
+    found("of them: the newest state whole, the one before it, quarantined", "", format!("{new}, {old}, {gone}"));
+    found("memory the process grew by over them", "< 4 MiB", format!("{} KiB", grown / 1024));
 }
 
 #[test]
