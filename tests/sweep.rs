@@ -4,9 +4,13 @@
 
 mod common;
 
-use common::{NOW_MS, Place, Watch, open, places, records, stored, watched};
+use common::actor::{ACTOR_FIELDS, Clock, Done};
+use common::processes::storm;
+use common::{NOW_MS, Place, Watch, figure, open, places, records, scaled, stored, watched};
 use holdall::driver::Swept;
 use holdall::{EventKind, Manager, OpenOptions};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -60,6 +64,121 @@ fn ordinary_traffic_sweeps_all_expired_sessions_with_a_bounded_look_a_request() 
 }
 
 #[test]
+fn the_tenth_of_a_full_store_that_has_expired_goes_by_ordinary_traffic() {
+    let count = scaled(2000, 100_000);
+    for place in places() {
+        let looks = Arc::new(Looks::default());
+        let manager = watched(&place.config, &looks);
+        let mut living = Vec::new();
+        for n in 0..count {
+            let idle_s = if n % 10 == 0 { Some(60) } else { None };
+            let token = user(&manager, 10, idle_s, NOW_MS);
+            if n % 10 != 0 && n % 100 < 20 {
+                living.push(token);
+            }
+        }
+        looks.removed.store(0, Ordering::Relaxed);
+        looks.most.store(0, Ordering::Relaxed);
+        let later = NOW_MS + 3_600_000;
+        let mut requests = 0;
+        while looks.removed.load(Ordering::Relaxed) < count / 10 {
+            looks.this_request.store(0, Ordering::Relaxed);
+            visit(&manager, later + requests);
+            requests += 1;
+            assert!(requests < count as u64, "{}: not swept after {requests} requests", place.driver);
+        }
+
+        let most = looks.most.load(Ordering::Relaxed);
+        assert!(most > 0 && most <= 64, "{}: one request looked at {most} entries", place.driver);
+        assert!(living.iter().all(|token| lives(&manager, token, later + requests)));
+        let found = |what: &str, demanded: &str, found: String| figure("R14", place.driver, what, found, demanded);
+        let swept = format!("{} of {}, by {requests} requests", count / 10, count / 10);
+        found(&format!("expired of {count} sessions swept by ordinary traffic"), "all", swept);
+        found("entries that one request looked at, at most", "<= 64", most.to_string());
+    }
+}
+
+#[test]
+fn sweeps_beside_eight_processes_take_no_living_session_and_leave_no_expired_one_readable() {
+    let place = Place::with("file", ACTOR_FIELDS);
+    let clock = Clock::start();
+    let shared: Vec<String> = (0..10).map(|_| user(&place.manager, 100, None, clock.now_ms())).collect();
+    let list = place.directory.path().join("shared");
+    std::fs::write(&list, shared.join("\n")).unwrap();
+    let (foreign, outside) = foreign_files(&place);
+    let touches = scaled(5_000, 1_000_000) / 8;
+
+    let began = clock.began_us.to_string();
+    let sweepers = [0, 1].map(|_| storm([&place.config, "-", "sweep", began.as_str()]));
+    let visitors: Vec<_> = (0..8)
+        .map(|seed| {
+            let arguments = [&place.config, list.to_str().unwrap(), "visit", began.as_str()];
+            let numbers = [(seed * 1000).to_string(), touches.to_string()];
+            storm(arguments.into_iter().map(str::to_owned).chain(numbers))
+        })
+        .collect();
+    let (mut done, mut of_shared) = (Done::default(), 0);
+    for visitor in visitors {
+        let line = visitor.ended_well();
+        let (its, shared) = line.rsplit_once(' ').unwrap();
+        done.add(&Done::from_line(its));
+        of_shared += shared.parse::<u64>().unwrap();
+    }
+    let swept: usize = sweepers.into_iter().map(|sweeper| sweeper.ended_well().parse::<usize>().unwrap()).sum();
+
+    let now_ms = clock.now_ms();
+    let stored: u64 = shared.iter().map(|token| count_of(&place.manager, token, now_ms)).sum();
+    assert_eq!(stored, of_shared);
+    assert!(swept > 0 && done.expired > 100, "{swept} swept, {done:?}");
+    for (path, was) in foreign.iter().chain([&outside]) {
+        assert_eq!(&what_lies(path), was, "{}", path.display());
+    }
+    let found = |what: &str, demanded: &str, found: String| figure("R12", "file", what, found, demanded);
+    let touched = done.touched + of_shared;
+    found("living sessions lost beside 2 sweeps", "0", format!("0 of {}, {touched} touches", done.created + 10));
+    found("expired sessions returned", "0", format!("0 of {}, {swept} swept by the two", done.expired));
+    found("foreign files, links and directories removed or changed", "0", format!("0 of {}", foreign.len()));
+}
+
+fn count_of(manager: &Manager, token: &str, now_ms: u64) -> u64 {
+    let session = manager.open_token_with(token.as_bytes(), OpenOptions::new().at(now_ms)).unwrap();
+    session.get("n").unwrap().unwrap_or(0)
+}
+
+/// A path, and what lies there.
+type Lying = (PathBuf, String);
+
+/// What is not Holdall's, in its directory, under all kinds of names; and a file outside that some of it leads to.
+fn foreign_files(place: &Place) -> (Vec<Lying>, Lying) {
+    let (inside, outside) = (place.sessions(), place.directory.path().join("outside"));
+    std::fs::write(&outside, "mine").unwrap();
+    let mut made = Vec::new();
+    let hexadecimal = |digit: &str, count| digit.repeat(count);
+    for name in ["README".into(), ".hidden".into(), hexadecimal("a", 63), hexadecimal("a", 65), hexadecimal("A", 64)] {
+        std::fs::write(inside.join(&name), "mine").unwrap();
+        made.push(name);
+    }
+    symlink(&outside, inside.join("link")).unwrap();
+    symlink(&outside, inside.join(hexadecimal("b", 64))).unwrap();
+    symlink("/nonexistent", inside.join(hexadecimal("c", 64))).unwrap();
+    std::fs::hard_link(&outside, inside.join(hexadecimal("d", 64))).unwrap();
+    std::fs::create_dir(inside.join(hexadecimal("e", 64))).unwrap();
+    std::fs::create_dir(inside.join("directory")).unwrap();
+    made.extend(["link".into(), "directory".into()]);
+    made.extend(["b", "c", "d", "e"].map(|digit| hexadecimal(digit, 64)));
+    let lying = |path: PathBuf| {
+        let what = what_lies(&path);
+        (path, what)
+    };
+    (made.iter().map(|name| lying(inside.join(name))).collect(), lying(outside))
+}
+
+fn what_lies(path: &Path) -> String {
+    let kind = std::fs::symlink_metadata(path).map(|found| found.file_type());
+    format!("{kind:?} {:?} {:?}", std::fs::read_link(path).ok(), std::fs::read(path).ok())
+}
+
+#[test]
 fn a_store_that_no_longer_grows_is_swept_by_requests_that_only_read() {
     for place in places() {
         let manager = &place.manager;
@@ -110,16 +229,20 @@ fn bots_evict_bots_and_no_session_whose_cookie_has_come_back() {
             .collect();
         let by_users = bytes(&manager);
 
-        for n in 0..20_000 {
+        let bots = scaled(20_000, 500_000);
+        for n in 0..bots {
             stored(&manager, &[("bot", &n.to_string())]);
         }
 
-        assert!(evicted.load(Ordering::Relaxed) > 15_000);
+        assert!(evicted.load(Ordering::Relaxed) > bots * 3 / 4);
         let lost = users.iter().filter(|user| open(&manager, user).is_new().unwrap()).count();
         assert_eq!(lost, 0);
         assert!(bytes(&manager) <= 1_048_576);
         assert!(bytes(&manager) - by_users <= 1_048_576 / 4);
         assert_eq!(bytes(&manager) - by_users > 1_048_576 / 5, room, "the bots' part of what is there");
+        let what =
+            format!("sessions of users pushed out by {bots} bots, {}", if room { "with room" } else { "nearly full" });
+        figure("R14", "memory", &what, "0 of 500", "0");
     }
 }
 
