@@ -1,0 +1,106 @@
+//! Guards that half an hour of mixed load leaves no violation and no growth: visitors who make, read, write, grow, shrink,
+//! regenerate, destroy and outlive sessions, writers that are killed, and sweeps, all at once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::actor::{ACTOR_FIELDS, Actor, Clock, Done};
+use common::writers::Writers;
+use common::{Place, figure, processes, scaled, torture};
+use std::time::{Duration, Instant};
+
+/// `HOLDALL_SOAK_S` says how long; else half an hour in `make torture`.
+fn seconds() -> u64 {
+    let asked = std::env::var("HOLDALL_SOAK_S").ok().map(|seconds| seconds.parse().unwrap());
+    asked.unwrap_or(scaled(3, 1800) as u64)
+}
+
+/// What one reading after the other says of memory and descriptors.
+#[derive(Default)]
+struct Readings {
+    resident: Vec<usize>,
+    descriptors: Vec<usize>,
+}
+
+impl Readings {
+    fn take(&mut self) {
+        self.resident.push(processes::resident_bytes());
+        self.descriptors.push(processes::descriptors());
+    }
+
+    /// By how much the median of the second half's readings is above the first half's. The first tenth fills buffers and the
+    /// population of sessions.
+    fn growth(readings: &[usize]) -> i64 {
+        let settled = &readings[readings.len() / 10..];
+        let (first, second) = settled.split_at(settled.len() / 2);
+        let median = |half: &[usize]| {
+            let mut sorted = half.to_vec();
+            sorted.sort_unstable();
+            i64::try_from(sorted[sorted.len() / 2]).unwrap()
+        };
+        median(second) - median(first)
+    }
+}
+
+/// Two visitors' threads for each place until the time is over, while `meanwhile` does something again and again.
+fn soak(places: &[Place; 2], duration: Duration, mut meanwhile: impl FnMut()) -> ([Done; 2], Readings) {
+    let (clock, began) = (Clock::start(), Instant::now());
+    let mut readings = Readings::default();
+    let done = std::thread::scope(|scope| {
+        let actors = places.each_ref().map(|place| {
+            [1, 2].map(|seed| {
+                let mut actor = Actor::new(place.manager.clone(), clock, seed);
+                scope.spawn(move || {
+                    while began.elapsed() < duration {
+                        actor.act();
+                    }
+                    actor.done
+                })
+            })
+        });
+        let every = duration / 200;
+        let mut next = every;
+        while began.elapsed() < duration && !actors.iter().flatten().any(|actor| actor.is_finished()) {
+            meanwhile();
+            if began.elapsed() >= next {
+                readings.take();
+                next = began.elapsed() + every;
+            }
+        }
+        actors.map(|two| {
+            let mut done = Done::default();
+            two.into_iter().for_each(|actor| done.add(&actor.join().unwrap()));
+            done
+        })
+    });
+    (done, readings)
+}
+
+#[test]
+fn half_an_hour_of_mixed_load_leaves_no_violation_and_no_growth() {
+    let duration = Duration::from_secs(seconds());
+    // Of files the killed writers' sessions have to outlive a clock that runs a hundred times as fast.
+    let longer = r#","idle_timeout_s":1000000000,"absolute_timeout_s":1000000000"#;
+    let places = [Place::with("memory", ACTOR_FIELDS), Place::with("file", &format!("{ACTOR_FIELDS}{longer}"))];
+    let mut writers = Writers::start(&places[1], 25);
+    let (done, readings) = soak(&places, duration, || writers.kill_one());
+    writers.finish();
+
+    for (place, done) in places.iter().zip(done) {
+        assert!(done.expired > 0 && done.destroyed > 0 && done.regenerated > 0, "{done:?}");
+        let found = |what: &str, demanded: &str, found: String| figure("R25", place.driver, what, found, demanded);
+        let Done { requests, created, expired, destroyed, regenerated, .. } = done;
+        let kills = if place.driver == "file" { writers.kills } else { 0 };
+        let load = format!("0 of {requests} requests, {kills} kills");
+        found(&format!("violations in {} s of mixed load", duration.as_secs()), "0", load);
+        let kinds = format!("{created}, {expired}, {destroyed}, {regenerated}");
+        found("sessions made, expired, destroyed, moved", "", kinds);
+    }
+    let resident = Readings::growth(&readings.resident);
+    let descriptors = Readings::growth(&readings.descriptors);
+    assert!(!torture() || resident < 2 << 20, "grown by {resident} bytes");
+    assert!(!torture() || descriptors <= 0, "{descriptors} more descriptors");
+    let found = |what: &str, demanded: &str, found: String| figure("R25", "both", what, found, demanded);
+    found("growth of memory, second half to first", "< 2 MiB", format!("{} KiB", resident / 1024));
+    found("growth of open descriptors, second half to first", "0", descriptors.to_string());
+}
