@@ -4,6 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader};
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 /// One of the programs in tests/processes, which `cargo test` builds beside the tests.
 pub fn program(name: &str) -> Command {
@@ -68,6 +69,14 @@ pub fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
     pages * rustix::param::page_size()
+}
+
+/// The time this thread has had a processor for. On a machine that others use too it says more than the clock on the wall.
+pub fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one timespec, where it is told to.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }
 
 /// The files this process has open.
