@@ -46,7 +46,6 @@ struct Seen {
 
 struct World<'m> {
     manager: &'m Manager,
-    memory: bool,
     dice: Dice,
     now_ms: u64,
     living: Vec<Model>,
@@ -209,10 +208,7 @@ impl World<'_> {
         } else if model.expiry_ms <= now_ms || next.expiry_ms <= now_ms {
             assert_eq!(outcome, Outcome::Gone, "at {now_ms}: expiry {}", model.expiry_ms);
             self.living.swap_remove(at);
-            // In memory a commit that met it expired leaves it there for a load or a sweep to take.
-            if !self.memory {
-                self.end(model.token);
-            }
+            self.end(model.token);
         } else {
             assert_eq!(outcome, if what <= 3 { Outcome::Unchanged } else { Outcome::Saved });
             if next.token != model.token {
@@ -234,7 +230,6 @@ fn whatever_the_clock_does_sessions_end_in_time_and_stay_ended() {
         for seed in 0..worlds {
             let mut world = World {
                 manager: &place.manager,
-                memory: driver == "memory",
                 dice: Dice(seed as u64),
                 now_ms: NOW_MS,
                 living: Vec::new(),
@@ -264,5 +259,24 @@ fn whatever_the_clock_does_sessions_end_in_time_and_stay_ended() {
         found("steps of the clock, of 1 ms to 10 years, to and fro", "no panic, no overflow", steps.to_string());
         found("sessions that were over and read again", "0", format!("0 of {over}, in {over_looked_at} looks"));
         found("sessions that outlived the absolute timeout and what the clock went back", "0", "0".into());
+    }
+}
+
+#[test]
+fn a_session_that_a_commit_met_expired_stays_away_when_the_clock_goes_back() {
+    for driver in ["memory", "file"] {
+        let place = Place::with(driver, FIELDS);
+        let at = |now_ms| OpenOptions::new().at(now_ms);
+        let mut session = place.manager.open_with(b"", at(NOW_MS)).unwrap();
+        session.set("n", &1).unwrap();
+        drop(session.commit_at(NOW_MS).unwrap());
+        let token = session.id().unwrap().unwrap().as_str().to_owned();
+        let end_ms = NOW_MS + NEW_IDLE_S * 1000;
+
+        let mut late = place.manager.open_token_with(token.as_bytes(), at(end_ms - 1)).unwrap();
+        late.increment("n", 1).unwrap();
+        assert_eq!(late.commit_at(end_ms).unwrap().outcome(), Outcome::Gone);
+        let back = place.manager.open_token_with(token.as_bytes(), at(end_ms - 1)).unwrap();
+        assert!(back.is_new().unwrap(), "{driver}: gone, and it reads again");
     }
 }
