@@ -57,6 +57,9 @@ test: test-packages lib build/demo $(VENV)/ready
 lint: lint-packages lib $(VENV)/ready
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+	RUSTFLAGS='--cfg holdall_shuttle' CARGO_TARGET_DIR=target/shuttle $(CARGO) clippy --quiet --test interleavings -- -D warnings
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --quiet --manifest-path fuzz/Cargo.toml --lib --tests --target-dir target -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
 	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')

@@ -7,7 +7,8 @@ mod common;
 #[path = "processes/request.rs"]
 mod request;
 
-use common::{Dice, LastWriteWins, Place, figure, open, scaled, stored, worker_path};
+use common::processes::program;
+use common::{Dice, LastWriteWins, Place, figure, open, scaled, stored};
 use holdall::{Manager, Session};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Map, Value, json};
@@ -136,7 +137,7 @@ struct Process<'p> {
 
 impl<'p> Process<'p> {
     fn new(config: &'p str) -> Process<'p> {
-        let mut command = Command::new(worker_path());
+        let mut command = program("worker");
         command.args([config, "-", "obey"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));

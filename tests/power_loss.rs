@@ -5,7 +5,8 @@
 mod common;
 mod power;
 
-use common::{Dice, config, figure, scaled, worker_path};
+use common::processes::program;
+use common::{Dice, config, figure, scaled};
 use holdall::{Manager, OpenOptions, Session};
 use power::{Event, Trace};
 use std::collections::BTreeSet;
@@ -38,7 +39,7 @@ fn run(durability: &str, seed: u64, made_before: bool) -> Trace {
         use std::os::unix::fs::DirBuilderExt as _;
         std::fs::DirBuilder::new().mode(0o700).create(root.path().join("sessions")).unwrap();
     }
-    let mut worker = Command::new(worker_path());
+    let mut worker = program("worker");
     worker.args([&configured(root.path(), durability), "-", "follow", &plan]);
     Trace::of(&mut worker, root.path())
 }
