@@ -11,7 +11,6 @@ use holdall::{Manager, OpenOptions, Session};
 use power::{Event, Trace};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 const SESSIONS: usize = 4;
 const IDLE_MS: u64 = 7_200_000;
