@@ -886,14 +886,21 @@ impl Records for File {
         };
         fork::check(file.descriptor.generation)?;
         file.descriptor.lock(self.0.lock_timeout_ms, &mut None)?;
-        let _unlocking = Unlocking(&file.descriptor);
+        let unlocking = Unlocking(&file.descriptor);
         if let Some(own) = &scan.own
             && own.expiry_ms > now_ms
             && file.is_still(&loaded.buffer)?
         {
             return self.0.write_over(file, scan, own, loaded.bytes(), to, now_ms, edit);
         }
-        self.0.update_locked(file, file.reader_again()?, locator, to, now_ms, edit, events)
+        match self.0.update_locked(file, file.reader_again()?, locator, to, now_ms, edit, events)? {
+            // This file is not the session's any more. What is under its name now, a marker or nothing, says what became of it.
+            Updated::Gone | Updated::Moved => {
+                drop(unlocking);
+                self.update(locator, to, now_ms, edit, events)
+            }
+            updated => Ok(updated),
+        }
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
