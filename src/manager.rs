@@ -8,6 +8,7 @@ use crate::driver::{Driver, Limits, RecordInfo, Swept};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, Events};
 use crate::flash::FlashPolicy;
+use crate::fork::{STRIPES, Stripe};
 use crate::headers::Cookie;
 use crate::id::Locator;
 use crate::session::{Outcome, Session};
@@ -34,12 +35,14 @@ pub struct Manager {
     driver: usize,
 }
 
+// Apart from the count of its owners, which every session writes to.
+#[repr(align(128))]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     drivers: Vec<Named>,
     listener: OnceLock<Listener>,
-    events: [AtomicU64; EventKind::ALL.len()],
-    outcomes: [AtomicU64; 4],
+    events: Stripe<[AtomicU64; EventKind::ALL.len()]>,
+    outcomes: [Stripe<[AtomicU64; Outcome::ALL.len()]>; STRIPES],
 }
 
 /// One driver of a manager, under its name.
@@ -153,8 +156,8 @@ impl Manager {
             config,
             drivers,
             listener: OnceLock::new(),
-            events: [const { AtomicU64::new(0) }; EventKind::ALL.len()],
-            outcomes: [const { AtomicU64::new(0) }; 4],
+            events: Stripe::default(),
+            outcomes: Default::default(),
         };
         Manager { shared: Arc::new(shared), driver }
     }
@@ -248,11 +251,14 @@ impl Manager {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let events: serde_json::Map<String, serde_json::Value> = EventKind::ALL
             .iter()
-            .map(|kind| (kind.name().into(), count(&shared.events[*kind as usize]).into()))
+            .map(|kind| (kind.name().into(), count(&shared.events.0[*kind as usize]).into()))
             .collect();
         let outcomes: serde_json::Map<String, serde_json::Value> = Outcome::ALL
             .iter()
-            .map(|outcome| (outcome.name().into(), count(&shared.outcomes[*outcome as usize]).into()))
+            .map(|outcome| {
+                let counted: u64 = shared.outcomes.iter().map(|stripe| count(&stripe.0[*outcome as usize])).sum();
+                (outcome.name().into(), counted.into())
+            })
             .collect();
         let drivers: serde_json::Map<String, serde_json::Value> = shared
             .drivers
@@ -337,8 +343,9 @@ impl Manager {
         &self.shared.drivers[self.driver]
     }
 
-    pub(crate) fn count_outcome(&self, outcome: Outcome) {
-        self.shared.outcomes[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    /// Counts a commit; `near` is a number by which sessions differ.
+    pub(crate) fn count_outcome(&self, outcome: Outcome, near: u8) {
+        self.shared.outcomes[usize::from(near) % STRIPES].0[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts events and tells them. No lock of the engine is held here.
@@ -347,7 +354,7 @@ impl Manager {
             return;
         }
         for event in events.take() {
-            self.shared.events[event.kind() as usize].fetch_add(1, Ordering::Relaxed);
+            self.shared.events.0[event.kind() as usize].fetch_add(1, Ordering::Relaxed);
             if let Some(listener) = self.shared.listener.get() {
                 listener(&event);
             }

@@ -209,7 +209,7 @@ impl Session {
             }
         };
         self.stage = Stage::Committed;
-        self.manager.count_outcome(done.outcome);
+        self.manager.count_outcome(done.outcome, self.stripe());
         self.release();
         if self.mode != Mode::ReadOnly {
             let mut events = Events::default();
@@ -265,7 +265,15 @@ impl Session {
     fn commit_id(&mut self) -> Result<[u8; 16]> {
         match self.commit_id {
             Some(id) => Ok(id),
-            None => Ok(*self.commit_id.insert(fork::unique()?)),
+            None => Ok(*self.commit_id.insert(fork::unique(self.stripe())?)),
+        }
+    }
+
+    /// A number by which sessions differ, for counters that cores should not meet at.
+    fn stripe(&self) -> u8 {
+        match self.found.get() {
+            Some(Found::Record(record)) => record.locator.as_bytes()[0],
+            _ => 0,
         }
     }
 
