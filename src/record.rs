@@ -197,6 +197,39 @@ fn key_bytes(row: &[u8; ROW_BYTES]) -> usize {
     usize::from(u16::from_le_bytes(field(row, 4)))
 }
 
+/// A space and a key in the order of the table. The first eight bytes of the key are compared as one number, which nearly
+/// always decides: a call of memcmp for each step of a bisection takes three times as long.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    space: u8,
+    prefix: u64,
+    key: &'a [u8],
+}
+
+impl<'a> Name<'a> {
+    fn new(space: u8, key: &'a [u8]) -> Name<'a> {
+        Name::at(space, key, 0, key.len())
+    }
+
+    /// Of a key that is a part of `bytes`: where there are eight, the prefix is one load.
+    fn at(space: u8, bytes: &'a [u8], start: usize, length: usize) -> Name<'a> {
+        let key = &bytes[start..start + length];
+        let prefix = match bytes[start..].first_chunk() {
+            Some(eight) => u64::from_be_bytes(*eight),
+            None => {
+                key.iter().take(8).fold((0, 56), |(sum, shift), byte| (sum | u64::from(*byte) << shift, shift - 8)).0
+            }
+        };
+        // What lies behind a shorter key is not part of it.
+        let prefix = if length < 8 { prefix & !(u64::MAX >> (8 * length)) } else { prefix };
+        Name { space, prefix, key }
+    }
+
+    fn order(&self, other: &Name<'_>) -> Ordering {
+        (self.space, self.prefix).cmp(&(other.space, other.prefix)).then_with(|| self.key.cmp(other.key))
+    }
+}
+
 fn text(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|_| Error::corrupt("an entry of a stored record is not UTF-8"))
 }
@@ -223,15 +256,15 @@ impl<'a> View<'a> {
             return Err(Error::corrupt("a stored record is not as long as its table says"));
         }
         let view = View { bytes, count };
-        let (mut start, mut before): (usize, (u8, &[u8])) = (0, (0, &[]));
+        let (mut start, mut before) = (0, Name::new(0, &[]));
         for (index, row) in view.table().iter().enumerate() {
             let end = size(row, 0);
             if end < start || end - start < key_bytes(row) || end > heap || row[6] > Space::Engine as u8 {
                 return Err(Error::corrupt("a row of a stored record points outside of it"));
             }
             // Bisection and replay rely on the order; a key that is there twice would let an old value come back.
-            let name = (row[6], &view.heap()[start..start + key_bytes(row)]);
-            if index > 0 && before >= name {
+            let name = Name::at(row[6], view.heap(), start, key_bytes(row));
+            if index > 0 && before.order(&name) != Ordering::Less {
                 return Err(Error::corrupt("the entries of a stored record are out of order"));
             }
             (start, before) = (end, name);
@@ -347,16 +380,13 @@ impl<'a> View<'a> {
 
     /// Where the entry of a space and key is (Ok) or would be (Err), by bisection.
     pub(crate) fn search(&self, space: Space, key: &str) -> Result<usize, usize> {
-        let (table, heap) = (self.table(), self.heap());
+        let (table, heap, wanted) = (self.table(), self.heap(), Name::new(space as u8, key.as_bytes()));
         let (mut low, mut high) = (0, self.count);
         while low < high {
             let middle = usize::midpoint(low, high);
             let row = &table[middle];
-            let order = row[6].cmp(&(space as u8)).then_with(|| {
-                let start = if middle == 0 { 0 } else { size(&table[middle - 1], 0) };
-                heap[start..start + key_bytes(row)].cmp(key.as_bytes())
-            });
-            match order {
+            let start = if middle == 0 { 0 } else { size(&table[middle - 1], 0) };
+            match Name::at(row[6], heap, start, key_bytes(row)).order(&wanted) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
                 Ordering::Equal => return Ok(middle),

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
 use crate::fork::{self, PerProcess, Uninherited};
 use crate::id::Locator;
-use directory::{Directory, Entry, Name, NewFile, io_error};
+use directory::{Directory, Entry, NewFile, io_error};
 use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::fs::{FlockOperation, OFlags, Stat, flock};
@@ -748,23 +748,23 @@ impl Store {
 
     /// Looks at one entry of the directory and removes what is over.
     fn sweep_entry(&self, entry: &Entry, now_ms: u64, events: &mut Events) -> Result<Removed> {
-        match entry.name {
-            Name::Foreign => Ok(Removed::Nothing),
-            Name::Temporary => {
-                self.directory.remove_stale_temporary(entry)?;
+        match entry {
+            Entry::Foreign => Ok(Removed::Nothing),
+            Entry::Temporary(name) => {
+                self.directory.remove_stale_temporary(name);
                 Ok(Removed::Nothing)
             }
-            Name::Session(locator) => {
+            Entry::Session(locator) => {
                 // mtime is only a hint that saves reading: it is the clock's and `now_ms` may not be.
-                if self.directory.is_younger_than(entry, now_ms, self.shortest_life_ms) {
+                if self.directory.is_younger_than(locator, now_ms, self.shortest_life_ms) {
                     return Ok(Removed::Nothing);
                 }
-                let Ok(Some(file)) = self.open_locked(&locator, 0) else {
+                let Ok(Some(file)) = self.open_locked(locator, 0) else {
                     // In use, gone, or not ours to read.
                     return Ok(Removed::Nothing);
                 };
-                let scan = file.reader()?.scan(&locator, self.max_record_bytes)?;
-                if scan.foreign.is_some() && !self.directory.refers_to(&locator, &file.stat)? {
+                let scan = file.reader()?.scan(locator, self.max_record_bytes)?;
+                if scan.foreign.is_some() && !self.directory.refers_to(locator, &file.stat)? {
                     // It has moved to another name since it was opened.
                     return Ok(Removed::Nothing);
                 }
@@ -774,9 +774,9 @@ impl Store {
                 if slot.kind != Kind::Tombstone && slot.expiry_ms > now_ms {
                     return Ok(Removed::Nothing);
                 }
-                self.remove(&file, &scan, &locator)?;
+                self.remove(&file, &scan, locator)?;
                 if slot.kind == Kind::Record {
-                    events.note(EventKind::Expired, &locator);
+                    events.note(EventKind::Expired, locator);
                 }
                 Ok(if slot.kind == Kind::Record { Removed::Record } else { Removed::Remains })
             }
@@ -813,7 +813,11 @@ impl Store {
             swept.looked_at += 1;
             let removed = self.sweep_entry(&entry, now_ms, events)?;
             swept.removed += usize::from(removed == Removed::Record);
-            sweeping.seen += i64::from(removed == Removed::Nothing && matches!(entry.name, Name::Session(_)));
+            match entry {
+                Entry::Session(_) if removed == Removed::Nothing => sweeping.seen += 1,
+                Entry::Session(locator) => sweeping.entries.was_removed(&locator),
+                Entry::Temporary(_) | Entry::Foreign => {}
+            }
         }
         Ok(swept)
     }
@@ -950,7 +954,7 @@ impl Driver for File {
     fn iterate(&self, now_ms: u64, visit: &mut dyn FnMut(RecordInfo) -> bool) -> Result<()> {
         let mut entries = self.0.directory.entries_from_start()?;
         while let Some(entry) = entries.next()? {
-            let Name::Session(locator) = entry.name else { continue };
+            let Entry::Session(locator) = entry else { continue };
             let opened = match self.0.directory.open_session(&locator, OFlags::RDONLY) {
                 Ok(Some(fd)) => self.0.directory.checked_stat(fd.as_fd()).map(|stat| stat.map(|stat| (fd, stat))),
                 Ok(None) => Ok(None),

@@ -26,7 +26,7 @@ use common::{Dice, open, processes, writers};
 use holdall::{Manager, Mode, OpenOptions, Session};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -191,7 +191,7 @@ fn hostile(config: &str, token: &str, path: &str, times: u64) {
             }
         }
         let length = u32::from_le_bytes(bytes[slot + 12..slot + 16].try_into().unwrap()) as usize;
-        let body = xxh3_64(&bytes[record..record + length]);
+        let body = XxHash3_64::oneshot(&bytes[record..record + length]);
         put64(&mut bytes, slot + 72, body);
         if dice.below(2) == 0 {
             // A class that holds what is claimed, or any.
@@ -202,7 +202,7 @@ fn hostile(config: &str, token: &str, path: &str, times: u64) {
         if dice.below(2) == 0 {
             put64(&mut bytes, slot + 16, dice.of(&LONG_CLAIMS));
         }
-        let header = xxh3_64(&bytes[slot..slot + 80]);
+        let header = XxHash3_64::oneshot(&bytes[slot..slot + 80]);
         put64(&mut bytes, slot + 80, header);
 
         let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path).unwrap();

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::fs::{chmodat, fchmod, fstat, fsync, mkdirat, open, openat, renameat, renameat_with, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use serde::{Deserialize, Serialize};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -40,23 +40,14 @@ pub(super) struct Directory {
     unnamed: bool,
 }
 
-/// An entry of the directory.
-pub(super) struct Entry {
-    pub(super) name: Name,
-    text: std::ffi::CString,
-}
-
-/// What an entry's name says it is.
-#[derive(Clone, Copy)]
-pub(super) enum Name {
+/// An entry of the directory, as its name tells.
+pub(super) enum Entry {
     Session(Locator),
-    Temporary,
+    Temporary(CString),
     /// Not the engine's: never touched.
     Foreign,
 }
 
-/// A system call that failed. Whether to try again follows from the error number: a full disk is emptied, a table of
-/// descriptors gets room; a read-only file system and missing rights stay.
 /// No link, and nothing else than a directory.
 const ONLY_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -87,6 +78,8 @@ fn sync_name(path: &Path) -> Result<(), Errno> {
     retry_on_intr(|| fsync(&fd))
 }
 
+/// A system call that failed. Whether to try again follows from the error number: a full disk is emptied, a table of
+/// descriptors gets room; a read-only file system and missing rights stay.
 pub(super) fn io_error(what: &'static str, errno: Errno) -> Error {
     let retryable = !matches!(errno, Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::NAMETOOLONG | Errno::NOSYS);
     Error::unavailable(format!("file driver: {what} failed"), retryable).with_source(errno)
@@ -197,6 +190,9 @@ impl Directory {
     fn try_open(&self, locator: &Locator, access: OFlags) -> Result<OwnedFd, Errno> {
         // NONBLOCK and NOCTTY: a FIFO or a terminal under the name neither hangs us nor becomes ours.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // Nobody asks when a session was last read, and to note it writes the inode.
+        #[cfg(target_os = "linux")]
+        let flags = flags | OFlags::NOATIME;
         retry_on_intr(|| openat(&self.fd, locator.to_hex().as_c_str(), flags, Mode::empty()))
     }
 
@@ -312,26 +308,22 @@ impl Directory {
         Ok(())
     }
 
-    fn stat_of(&self, entry: &Entry) -> Option<Stat> {
-        statat(&self.fd, entry.text.as_c_str(), AtFlags::SYMLINK_NOFOLLOW).ok()
-    }
-
     /// Whether a session's file was written so lately that it cannot have expired.
-    pub(super) fn is_younger_than(&self, entry: &Entry, now_ms: u64, life_ms: u64) -> bool {
-        let written_ms = self.stat_of(entry).map_or(0, |stat| {
+    pub(super) fn is_younger_than(&self, locator: &Locator, now_ms: u64, life_ms: u64) -> bool {
+        let stat = statat(&self.fd, locator.to_hex().as_c_str(), AtFlags::SYMLINK_NOFOLLOW);
+        let written_ms = stat.map_or(0, |stat| {
             let nanoseconds = seconds(stat.st_mtime_nsec);
             seconds(stat.st_mtime).saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
         });
         (written_ms..written_ms.saturating_add(life_ms)).contains(&now_ms)
     }
 
-    pub(super) fn remove_stale_temporary(&self, entry: &Entry) -> Result<()> {
-        let Some(stat) = self.stat_of(entry) else { return Ok(()) };
+    pub(super) fn remove_stale_temporary(&self, name: &CStr) {
+        let Ok(stat) = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) else { return };
         let old = seconds(stat.st_mtime).saturating_add(STALE_TEMPORARY_S) < crate::time::now_ms() / 1000;
         if old && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_uid == self.uid {
-            let _ = unlinkat(&self.fd, entry.text.as_c_str(), AtFlags::empty());
+            let _ = unlinkat(&self.fd, name, AtFlags::empty());
         }
-        Ok(())
     }
 
     fn read_directory(&self) -> Result<Dir> {
@@ -360,7 +352,7 @@ impl Directory {
         let mut entries = self.entries_from_start()?;
         let mut count = 0;
         while let Some(entry) = entries.next()? {
-            count += i64::from(matches!(entry.name, Name::Session(_)));
+            count += i64::from(matches!(entry, Entry::Session(_)));
         }
         Ok(count)
     }
@@ -375,6 +367,8 @@ fn found(opened: Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>> {
     match opened {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::NOENT) => Ok(None),
+        // What O_NOATIME answers for a file of another user.
+        Err(Errno::PERM) => Err(not_ours("belongs to another user")),
         Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NODEV) => Err(not_ours("is not a regular file")),
         Err(errno) => Err(io_error("opening a session file", errno)),
     }
@@ -388,7 +382,7 @@ fn not_ours(reason: &str) -> Error {
 pub(super) struct Entries {
     dir: Dir,
     /// Where this round began, to end there.
-    first: Option<std::ffi::CString>,
+    first: Option<CString>,
     wrapped: bool,
 }
 
@@ -411,13 +405,19 @@ impl Entries {
             if self.first.is_none() {
                 self.first = Some(text.to_owned());
             }
-            let bytes = text.to_bytes();
-            let name = match Locator::from_hex(bytes) {
-                Some(locator) => Name::Session(locator),
-                None if bytes.starts_with(TEMPORARY.as_bytes()) => Name::Temporary,
-                None => Name::Foreign,
-            };
-            return Ok(Some(Entry { name, text: text.to_owned() }));
+            return Ok(Some(match Locator::from_hex(text.to_bytes()) {
+                Some(locator) => Entry::Session(locator),
+                None if text.to_bytes().starts_with(TEMPORARY.as_bytes()) => Entry::Temporary(text.to_owned()),
+                None => Entry::Foreign,
+            }));
+        }
+    }
+
+    /// Takes note that a session's file was removed. If the round began with it, it ends with the one that came after: its name
+    /// is not met again, and the whole directory would be read twice.
+    pub(super) fn was_removed(&mut self, locator: &Locator) {
+        if self.first.as_deref() == Some(locator.to_hex().as_c_str()) && !self.wrapped {
+            self.first = None;
         }
     }
 }

@@ -5,7 +5,7 @@
 //! but reading through [`Source`]. Drawn in docs/format.md.
 
 use crate::id::Locator;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// Bytes in front of the record.
 pub(super) const HEADER_BYTES: usize = 88;
@@ -54,7 +54,7 @@ impl Slot {
         }
         let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
         let long = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
-        if header[..8] != MAGIC || long(80) != xxh3_64(&header[..80]) {
+        if header[..8] != MAGIC || long(80) != XxHash3_64::oneshot(&header[..80]) {
             return None;
         }
         let class = u64::from(word(8));
@@ -103,8 +103,8 @@ pub(super) fn seal(slot: &mut [u8], place: &Place, label: &Label<'_>) -> u64 {
     header[32..64].copy_from_slice(label.locator.as_bytes());
     header[64..68].copy_from_slice(&(label.kind as u32).to_le_bytes());
     header[68..72].copy_from_slice(&u32::from(place.alone).to_le_bytes());
-    header[72..80].copy_from_slice(&xxh3_64(body).to_le_bytes());
-    let checksum = xxh3_64(&header[..80]);
+    header[72..80].copy_from_slice(&XxHash3_64::oneshot(body).to_le_bytes());
+    let checksum = XxHash3_64::oneshot(&header[..80]);
     header[80..88].copy_from_slice(&checksum.to_le_bytes());
     checksum
 }
@@ -211,7 +211,7 @@ impl Scan {
                 continue;
             }
             let body = source.bytes(slot.offset + HEADER_BYTES as u64, slot.length)?;
-            if body.len() != slot.length || xxh3_64(body) != slot.body_checksum {
+            if body.len() != slot.length || XxHash3_64::oneshot(body) != slot.body_checksum {
                 scan.doubtful = true;
             } else if slot.locator == *locator {
                 scan.own = Some(slot);
