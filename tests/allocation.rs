@@ -1,5 +1,6 @@
 //! Guards that reading a loaded session allocates nothing: a value is a slice of the bytes that were loaded, or of what this
-//! request set. A test of its own program, as the allocator counts for all of it; per thread, as the tests run beside each other.
+//! request set. A test of its own program, as the allocator counts for all of it; per thread, as the tests run beside each
+//! other.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;

@@ -1,10 +1,10 @@
 <?php
-// The cycle of benches/speed in PHP's own session module with its `files` handler: session_start, 3 keys read, a counter set,
-// session_write_close. No cookie is sent and none built.
+// The cycle of benches/speed in PHP's own session module with its `files` handler: session_start, 3 keys read, a counter
+// set, session_write_close. No cookie is sent and none built.
 //
 //     php sessions.php DIRECTORY SESSIONS JSON
 //
-// Makes the sessions, says "ready", then reads milliseconds from a line of its input and answers nanoseconds a cycle, by line.
+// Makes the sessions and says "ready". Then it reads milliseconds, a line each time, and answers nanoseconds a cycle.
 error_reporting(E_ALL);
 set_error_handler(function ($level, $message) {
     throw new ErrorException($message);

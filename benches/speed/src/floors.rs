@@ -1,5 +1,5 @@
-//! The floors: the least that the same storage can do, written here as straightly as it can be. No record format, no checks, no
-//! conflicts, no expiry.
+//! The floors: the least that the same storage can do, written here as straightly as it can be. No record format, no checks,
+//! no conflicts, no expiry.
 
 use crate::measure::{Dice, Lane, cycles, together};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Timestamps};
@@ -29,7 +29,10 @@ impl Hasher for Bytes8 {
     }
 }
 
-type Shard = Mutex<HashMap<[u8; 32], Vec<u8>, BuildHasherDefault<Bytes8>>>;
+/// On cache lines of its own, or two threads would wait for each other in different shards.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard(Mutex<HashMap<[u8; 32], Vec<u8>, BuildHasherDefault<Bytes8>>>);
 
 /// Payloads in shards of one mutex each.
 #[derive(Clone)]
@@ -45,7 +48,7 @@ impl Memory {
         let keys: Arc<[[u8; 32]]> = (0..number).map(|_| dice.bytes()).collect();
         let memory = Memory { shards, keys };
         for key in memory.keys.iter() {
-            memory.shard(key).lock().unwrap().insert(*key, vec![7; bytes]);
+            memory.shard(key).0.lock().unwrap().insert(*key, vec![7; bytes]);
         }
         memory
     }
@@ -57,14 +60,14 @@ impl Memory {
     /// Lock, look up, copy out.
     fn read(&self, at: usize) -> Vec<u8> {
         let key = &self.keys[at];
-        self.shard(key).lock().unwrap()[key].clone()
+        self.shard(key).0.lock().unwrap()[key].clone()
     }
 
     /// The same, and lock, look up, copy in.
     fn write(&self, at: usize) {
         let copy = black_box(self.read(at));
         let key = &self.keys[at];
-        self.shard(key).lock().unwrap().get_mut(key).unwrap().copy_from_slice(&copy);
+        self.shard(key).0.lock().unwrap().get_mut(key).unwrap().copy_from_slice(&copy);
     }
 
     pub fn cycle(self) -> Lane {

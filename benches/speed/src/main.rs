@@ -1,8 +1,8 @@
-//! Holdall's speed: every row beside the floor of the same storage, or beside a peer, in the same rounds. Prints a table, writes
-//! target/bench/report.json and performance.svg, and ends with 1 where a goal is missed. `make bench`.
+//! Holdall's speed: every row beside the floor of the same storage, or beside a peer, in the same rounds. Prints a table,
+//! writes target/bench/report.json and performance.svg, and ends with 1 where a goal is missed. `make bench`.
 //!
-//! `HOLDALL_BENCH_QUICK=1`: fewer and shorter rounds, 10,000 sessions for 100,000 and no million of files, and always 0. `HOLDALL_BENCH_DOCS=1`: the table and the
-//! picture go into docs/ as well.
+//! `HOLDALL_BENCH_QUICK=1`: fewer and shorter rounds, 10,000 sessions for 100,000 and no million of files, and always 0.
+//! `HOLDALL_BENCH_DOCS=1`: the table and the picture go into docs/ as well.
 
 mod floors;
 mod machine;
@@ -55,7 +55,6 @@ fn main() -> ExitCode {
     }
     // The picture shows memory and the file system that servers have; tmpfs differs little.
     panels.truncate(2);
-    println!("{}", report.table());
     write(&report, &panels, quick);
     let missed = report.missed();
     missed.iter().for_each(|goal| println!("missed: {goal}"));
@@ -125,7 +124,7 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
         ("Holdall", "ours", Look::Ours),
         ("floor", "floor", Look::Floor),
         ("tower-sessions", "tower-sessions", Look::Peer),
-        ("actix-session (cookie)", "actix-session cookie", Look::OtherPeer),
+        ("actix (cookie)", "actix-session cookie", Look::OtherPeer),
     ];
     let panel = panel("In memory".into(), &times, &lanes);
 

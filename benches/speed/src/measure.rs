@@ -1,5 +1,5 @@
-//! A race: lanes that are run once a round, round after round, so that what disturbs the machine disturbs all of them. A ratio is
-//! formed between two lanes inside one round; its median over the rounds is what counts.
+//! A race: lanes that are run once a round, round after round, so that what disturbs the machine disturbs all of them. A
+//! ratio is formed between two lanes inside one round; its median over the rounds is what counts.
 
 use std::collections::HashMap;
 use std::sync::Barrier;
@@ -27,7 +27,8 @@ impl Race {
         self.lanes.push((name.into(), lane));
     }
 
-    /// Runs every lane once to warm it, then the rounds: every second one backwards, so that nobody always follows the same one.
+    /// Runs every lane once to warm it, then the rounds: every second one backwards, so that nobody always follows the same
+    /// one.
     pub fn run(mut self, effort: Effort) -> Times {
         let mut times = Times::default();
         for round in 0..=effort.rounds {
@@ -78,8 +79,8 @@ pub fn sorted(figures: &[f64]) -> Vec<f64> {
 /// Long against the clock's cost, short against a time slice of the scheduler.
 const SLICE: Duration = Duration::from_micros(500);
 
-/// A lane that calls `cycle` again and again. What counts is the median of slices of half a millisecond: where the scheduler took the
-/// core away in between, that slice is one of many.
+/// A lane that calls `cycle` again and again. What counts is the median of slices of half a millisecond: where the scheduler
+/// took the core away in between, that slice is one of many.
 pub fn cycles(mut cycle: impl FnMut() + 'static) -> Lane {
     Box::new(move |time| {
         let (start, mut batch, mut figures) = (Instant::now(), 1, Vec::new());
@@ -99,7 +100,8 @@ pub fn cycles(mut cycle: impl FnMut() + 'static) -> Lane {
     })
 }
 
-/// A lane of several threads at once, each with the cycle that `make` gives it. Microseconds of wall time for a cycle of any of them.
+/// A lane of several threads at once, each with the cycle that `make` gives it. Microseconds of wall time for a cycle of any
+/// of them.
 pub fn together<C: FnMut() + Send>(threads: usize, make: impl Fn(usize) -> C + 'static) -> Lane {
     Box::new(move |time| {
         let barrier = &Barrier::new(threads);

@@ -1,5 +1,5 @@
-//! Holdall's lanes, through its public interface alone. A cycle opens by token, reads 3 keys, sets a counter and commits; the cookie
-//! is persistent, so that every commit builds its `Set-Cookie` line.
+//! Holdall's lanes, through its public interface alone. A cycle opens by token, reads 3 keys, sets a counter and commits;
+//! the cookie is persistent, so that every commit builds its `Set-Cookie` line.
 
 use crate::measure::{Dice, Lane, cycles, together};
 use crate::record::{COUNTER, FIRST_COUNT, READ, Record};
@@ -34,7 +34,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Stores them, and lets each come back at once: until then a session is on probation, lives shorter and is evicted first.
+    /// Stores them, and lets each come back at once: until then a session is on probation, lives shorter and is evicted
+    /// first.
     pub fn new(manager: &Manager, record: &Record, number: usize) -> Sessions {
         let texts: Vec<(&str, String)> = record.values.iter().map(|(key, value)| (*key, value.to_string())).collect();
         let mut sessions = Sessions { manager: manager.clone(), tokens: String::new(), count: FIRST_COUNT };

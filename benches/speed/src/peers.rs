@@ -1,5 +1,5 @@
-//! Two peers in Rust, each driven as its own middleware drives it but without HTTP round it: tower-sessions over its memory store, and
-//! actix-session's cookie store in an encrypted jar. They keep the values as `serde_json` has them.
+//! Two peers in Rust, each driven as its own middleware drives it but without HTTP round it: tower-sessions over its memory
+//! store, and actix-session's cookie store in an encrypted jar. They keep the values as `serde_json` has them.
 
 use crate::measure::{Dice, Lane, cycles};
 use crate::record::{COUNTER, FIRST_COUNT, READ, Record};

@@ -1,5 +1,5 @@
-//! PHP's file sessions, as php-cli runs them: `php/sessions.php` in a process of its own, which is told how long to run and answers
-//! what it measured by its own clock.
+//! PHP's file sessions, as php-cli runs them: `php/sessions.php` in a process of its own, which is told how long to run and
+//! answers what it measured by its own clock.
 
 use crate::measure::Lane;
 use crate::record::Record;

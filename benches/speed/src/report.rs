@@ -51,7 +51,7 @@ pub struct Report {
 impl Report {
     /// A row without anything beside it.
     pub fn note(&mut self, name: &str, unit: &'static str, figures: &[f64]) {
-        self.rows.push(Row { name: name.into(), unit, figures: figures.into(), against: None });
+        self.push(Row { name: name.into(), unit, figures: figures.into(), against: None });
     }
 
     /// A lane beside another of the same race, and how much longer it takes.
@@ -73,7 +73,13 @@ impl Report {
     ) {
         let ratios: Vec<f64> = figures.iter().zip(others).map(|(one, other)| ratio(*one, *other)).collect();
         let against = Against { name: other.into(), median: median(others), ratio: median(&ratios), goal };
-        self.rows.push(Row { name: name.into(), unit, figures: figures.into(), against: Some(against) });
+        self.push(Row { name: name.into(), unit, figures: figures.into(), against: Some(against) });
+    }
+
+    /// Shown at once: the next rows can take minutes.
+    fn push(&mut self, row: Row) {
+        print!("{}{}", if self.rows.is_empty() { HEAD } else { "" }, row.line());
+        self.rows.push(row);
     }
 
     pub fn missed(&self) -> Vec<String> {
@@ -132,17 +138,18 @@ impl Row {
     fn json(&self) -> Value {
         let (min, max) = self.ends();
         let against = self.against.as_ref();
+        let beside = against.map(|against| json!({"name": against.name, "median": against.median}));
         let goal = against.map(|against| against.goal.words()).filter(|goal| !goal.is_empty());
         json!({
             "row": self.name, "unit": self.unit, "median": median(&self.figures), "min": min, "max": max,
-            "rounds": self.figures.len(), "beside": against.map(|against| json!({"name": against.name, "median": against.median})),
+            "rounds": self.figures.len(), "beside": beside,
             "ratio": against.map(|against| against.ratio), "goal": goal, "met": self.met(),
         })
     }
 }
 
 /// Three digits that count.
-fn short(figure: f64) -> String {
+pub fn short(figure: f64) -> String {
     match figure {
         figure if figure >= 100.0 => format!("{figure:.0}"),
         figure if figure >= 10.0 => format!("{figure:.1}"),

@@ -1,5 +1,5 @@
-//! The sweep of a directory of many files, of which a tenth has expired, beside readdir, stat and unlink. Everything is as it
-//! would truly be: the expired ones were made and written hours ago, by the records' clock and by the files'.
+//! The sweep of a directory of many files, of which a tenth has expired, beside readdir, stat and unlink. Everything is as
+//! it would truly be: the expired ones were made and written hours ago, by the records' clock and by the files'.
 
 use crate::floors::Files;
 use crate::measure::{Effort, Lane, Race, words};
@@ -8,7 +8,7 @@ use crate::record::{MIDDLE, Record};
 use crate::report::{Goal, Report};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const HOURS_AGO_S: u64 = 3 * 3600;
 
@@ -23,13 +23,13 @@ pub fn run(effort: Effort, base: &Path, place: &str, report: &mut Report) {
     let times = race.run(effort);
     let (one, other) = (times.of("ours"), times.of("readdir + stat + unlink"));
     let name = format!("{place}, sweep of {} files, 10 % expired", words(files));
-    report.add(&name, "ms", one, "readdir + stat + unlink", other, |one, other| one / other, Goal::AtMost(1.3));
+    report.add(&name, "ms of CPU", one, "readdir + stat + unlink", other, |one, other| one / other, Goal::AtMost(1.3));
 
     let mut race = Race::default();
     race.lane("ours", unwritten(sessions));
     report.note(
         &format!("{place}, sweep of {} live files, all written 20 minutes ago", words(files - expired)),
-        "ms",
+        "ms of CPU",
         race.run(effort).of("ours"),
     );
 }
@@ -72,12 +72,12 @@ fn unwritten(sessions: PathBuf) -> Lane {
 
 fn swept(sessions: &Path, expected: usize) -> f64 {
     let manager = file(sessions);
-    let start = Instant::now();
+    let start = processor_ms();
     let swept = manager.sweep(usize::MAX).unwrap();
-    let spent = start.elapsed();
+    let spent = processor_ms() - start;
     assert!(swept.finished);
     assert_eq!(swept.removed, expected);
-    spent.as_secs_f64() * 1000.0
+    spent
 }
 
 fn floor(files: Files, number: usize) -> Lane {
@@ -88,11 +88,11 @@ fn floor(files: Files, number: usize) -> Lane {
         }
         files.set_back(number, &times(now_s() - HOURS_AGO_S));
         let before = i64::try_from(now_s() - 600).unwrap();
-        let start = Instant::now();
+        let start = processor_ms();
         let removed = files.sweep(before);
-        let spent = start.elapsed();
+        let spent = processor_ms() - start;
         assert_eq!(removed, number);
-        spent.as_secs_f64() * 1000.0
+        spent
     })
 }
 
@@ -103,6 +103,13 @@ fn written(path: &Path, seconds: u64) {
 fn times(seconds: u64) -> Timestamps {
     let time = Timespec { tv_sec: i64::try_from(seconds).unwrap(), tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
+}
+
+/// What this thread has had of a processor, in milliseconds. A sweep is too long for what others do meanwhile to be left out
+/// of it by the clock on the wall; all it asks for is in the page cache.
+fn processor_ms() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
 fn now_s() -> u64 {

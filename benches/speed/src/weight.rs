@@ -1,5 +1,5 @@
-//! What a stored session weighs in memory: how much larger a process has become after 100,000 of them (its resident set, so with all
-//! that the allocator needs). Each is weighed in a process of its own, which is this program called again.
+//! What a stored session weighs in memory: how much larger a process has become after 100,000 of them (its resident set, so
+//! with all that the allocator needs). Each is weighed in a process of its own, which is this program called again.
 
 use crate::ours::{Sessions, memory};
 use crate::record::{MIDDLE, Record};
