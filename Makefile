@@ -60,6 +60,8 @@ lint: lint-packages lib $(VENV)/ready
 	RUSTFLAGS='--cfg holdall_shuttle' CARGO_TARGET_DIR=target/shuttle $(CARGO) clippy --quiet --test interleavings -- -D warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --quiet --manifest-path fuzz/Cargo.toml --lib --tests --target-dir target -- -D warnings
+	$(CARGO) fmt --manifest-path benches/speed/Cargo.toml --check
+	$(CARGO) clippy --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
 	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')

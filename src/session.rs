@@ -345,7 +345,7 @@ impl Session {
     }
 
     /// The value of a key as JSON text; None where it is missing. Sees data, then flash: on an equal key data wins. Under
-    /// the flash policy `on_read` a flash value is given once. Allocates nothing.
+    /// the flash policy `on_read` a flash value is given once, which is noted; nothing else is allocated.
     ///
     /// # Errors
     /// `unavailable` or `corrupt` at the load.

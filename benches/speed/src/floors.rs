@@ -36,38 +36,53 @@ struct Shard(Mutex<HashMap<[u8; 32], Vec<u8>, BuildHasherDefault<Bytes8>>>);
 
 /// Payloads in shards of one mutex each.
 #[derive(Clone)]
+pub struct Shards(Arc<[Shard]>);
+
+impl Shards {
+    pub fn new(payloads: impl IntoIterator<Item = ([u8; 32], Vec<u8>)>) -> Shards {
+        let shards = Shards((0..SHARDS).map(|_| Shard::default()).collect());
+        for (key, payload) in payloads {
+            shards.of(&key).0.lock().unwrap().insert(key, payload);
+        }
+        shards
+    }
+
+    fn of(&self, key: &[u8; 32]) -> &Shard {
+        &self.0[usize::from(key[0]) % SHARDS]
+    }
+
+    /// Lock, look up, copy out.
+    pub fn read(&self, key: &[u8; 32]) -> Vec<u8> {
+        self.of(key).0.lock().unwrap()[key].clone()
+    }
+
+    /// Lock, look up, copy in, of the same size.
+    pub fn write(&self, key: &[u8; 32], payload: &[u8]) {
+        self.of(key).0.lock().unwrap().get_mut(key).unwrap().copy_from_slice(payload);
+    }
+}
+
+/// Many payloads, and the keys to them.
+#[derive(Clone)]
 pub struct Memory {
-    shards: Arc<[Shard]>,
+    shards: Shards,
     keys: Arc<[[u8; 32]]>,
 }
 
 impl Memory {
     pub fn new(bytes: usize, number: usize) -> Memory {
         let mut dice = Dice::new();
-        let shards: Arc<[Shard]> = (0..SHARDS).map(|_| Shard::default()).collect();
         let keys: Arc<[[u8; 32]]> = (0..number).map(|_| dice.bytes()).collect();
-        let memory = Memory { shards, keys };
-        for key in memory.keys.iter() {
-            memory.shard(key).0.lock().unwrap().insert(*key, vec![7; bytes]);
-        }
-        memory
+        Memory { shards: Shards::new(keys.iter().map(|key| (*key, vec![7; bytes]))), keys }
     }
 
-    fn shard(&self, key: &[u8; 32]) -> &Shard {
-        &self.shards[usize::from(key[0]) % SHARDS]
-    }
-
-    /// Lock, look up, copy out.
     fn read(&self, at: usize) -> Vec<u8> {
-        let key = &self.keys[at];
-        self.shard(key).0.lock().unwrap()[key].clone()
+        self.shards.read(&self.keys[at])
     }
 
-    /// The same, and lock, look up, copy in.
     fn write(&self, at: usize) {
         let copy = black_box(self.read(at));
-        let key = &self.keys[at];
-        self.shard(key).0.lock().unwrap().get_mut(key).unwrap().copy_from_slice(&copy);
+        self.shards.write(&self.keys[at], &copy);
     }
 
     pub fn cycle(self) -> Lane {

@@ -5,6 +5,7 @@
 //! `HOLDALL_BENCH_DOCS=1`: the table and the picture go into docs/ as well.
 
 mod floors;
+mod least;
 mod machine;
 mod measure;
 mod ours;
@@ -96,6 +97,7 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
             race.lane(format!("actix-session cookie, {size}"), peers::actix(&record));
         }
     }
+    race.lane("least request", least::request(&middle));
     race.lane("ours, read-only", sessions(&middle, 1).read_only());
     race.lane("floor, read-only", floors::Memory::new(MIDDLE, 1).read_only());
     for threads in [1, 2] {
@@ -108,6 +110,8 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
 
     let name = "memory, one session";
     report.compare(name, &times, "ours, 1 KB", "floor, 1 KB", Goal::AtMost(2.5));
+    report.compare(name, &times, "ours, 1 KB", "least request", Goal::None);
+    report.compare("memory, the least request", &times, "least request", "floor, 1 KB", Goal::None);
     report.compare(name, &times, "ours, 1 KB", "tower-sessions, 1 KB", Goal::AtMost(0.15));
     report.compare(name, &times, "ours, 1 KB", "actix-session cookie, 1 KB", Goal::None);
     report.compare("memory, one session, read only", &times, "ours, read-only", "floor, read-only", Goal::AtMost(2.0));
