@@ -41,7 +41,7 @@ pub trait Records: Send {
     ) -> Result<Updated>;
 
     /// [`update`](Records::update) of a record that this caller has loaded, and may have changed since: a driver that kept
-    /// something with what it gave, as an open file, goes on from there.
+    /// something with what it gave, as an open file, goes on from there. `loaded` is what this very driver gave for `locator`.
     fn update_loaded(
         &self,
         loaded: &Loaded,

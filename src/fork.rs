@@ -124,10 +124,10 @@ extern "C" fn in_child() {
 }
 
 // A flock belongs to the open file, not to the process: a child forked while a thread of the parent holds one, or may come to
-// hold one, would keep it held until the child exits. The child closes every descriptor in this table. 1024 sessions locked at
-// once is far more than a process has threads; one more is told `unavailable`.
+// hold one, would keep it held until the child exits. The child closes every descriptor in this table. 2048 sessions that are
+// locked or being written at once are far more than a process has threads; one more lock is told `unavailable`.
 const NO_FD: RawFd = -1;
-static UNINHERITED: [AtomicI32; 1024] = [const { AtomicI32::new(NO_FD) }; 1024];
+static UNINHERITED: [AtomicI32; 2048] = [const { AtomicI32::new(NO_FD) }; 2048];
 
 /// A place in the table of descriptors that a child closes, given back on drop. Unlock before you drop it, and close after.
 pub(crate) struct Uninherited(usize);
@@ -144,7 +144,10 @@ impl Uninherited {
                 return Ok(Uninherited(place));
             }
         }
-        Err(Error::unavailable("this process holds 1024 locked sessions; no more can be locked at once", true))
+        Err(Error::unavailable(
+            "this process holds 2048 sessions that are locked or being written; no more can be at once",
+            true,
+        ))
     }
 }
 

@@ -290,7 +290,8 @@ impl<'a> View<'a> {
         Ok(view)
     }
 
-    /// Reads a record that is most likely `known` or close to it: where head and table are the same, they are checked already.
+    /// Reads a record that is most likely `known`: where head and table are the same, their bounds are checked already. Keys are
+    /// not compared; other keys in the same places could be out of order, which bisection survives.
     pub(crate) fn parse_like(bytes: &'a [u8], known: &View<'_>) -> Result<View<'a>> {
         let table = HEAD_BYTES + known.count * ROW_BYTES;
         if bytes.len() == known.bytes.len() && bytes[..table] == known.bytes[..table] {

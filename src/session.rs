@@ -210,7 +210,12 @@ impl Session {
                         return Err(Error::unavailable("a session came and went while it was locked", true));
                     }
                 }
-                Some(loaded) => break (held, loaded),
+                Some(mut loaded) => {
+                    if self.mode == Mode::ReadOnly {
+                        loaded.let_go();
+                    }
+                    break (held, loaded);
+                }
             }
         };
         let view = View::parse(loaded.bytes())?;

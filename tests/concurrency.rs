@@ -4,9 +4,10 @@
 mod common;
 
 use common::processes::program;
-use common::{LastWriteWins, Place, figure, open, places, records, set_cookie, stored, value};
-use holdall::{Manager, Mode, OpenOptions, Outcome};
+use common::{LastWriteWins, Place, figure, open, places, records, scaled, set_cookie, stored, value};
+use holdall::{Manager, Mode, OpenOptions, Outcome, Session};
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// 26 requests that all load before any commits, each setting its own letter. How many letters are there afterwards.
 fn letters(manager: &Manager) -> usize {
@@ -350,4 +351,80 @@ fn an_exclusive_session_of_a_key_that_comes_and_goes_always_holds_its_lock() {
             }
         });
     }
+}
+
+/// Found in review: a request that had loaded while the names were about to be exchanged wrote over the regenerated record.
+#[test]
+fn requests_on_the_old_id_never_cost_the_regenerated_session() {
+    for place in places() {
+        let rounds = scaled(300, 20_000);
+        for _ in 0..rounds {
+            let old = stored(&place.manager, &[("user", "1")]);
+            let over = AtomicBool::new(false);
+            let new = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for n in 0.. {
+                        let mut session = open(&place.manager, &old);
+                        if over.load(Ordering::Relaxed) || session.missing("user").unwrap() {
+                            return;
+                        }
+                        session.set("n", &n).unwrap();
+                        drop(session.commit().unwrap());
+                    }
+                });
+                let mut session = open(&place.manager, &old);
+                session.regenerate().unwrap();
+                assert_eq!(session.commit().unwrap().outcome(), Outcome::Saved);
+                over.store(true, Ordering::Relaxed);
+                session.id().unwrap().unwrap().as_str().to_owned()
+            });
+            assert_eq!(value(&place.manager, &new, "user").as_deref(), Some("1"), "{}", place.driver);
+        }
+        figure(
+            "R13",
+            place.driver,
+            "regenerated sessions lost to requests on the old id",
+            format!("0 of {rounds}"),
+            "0",
+        );
+    }
+}
+
+#[test]
+fn a_file_that_was_removed_between_load_and_commit_is_gone() {
+    let place = Place::new("file");
+    let token = stored(&place.manager, &[("n", "0")]);
+    let mut session = open(&place.manager, &token);
+    session.increment("n", 1).unwrap();
+    std::fs::remove_file(place.only_file()).unwrap();
+
+    assert_eq!(session.commit().unwrap().outcome(), Outcome::Gone);
+    assert_eq!(place.files().len(), 0);
+}
+
+#[test]
+fn only_sessions_that_may_write_keep_a_descriptor_and_only_until_they_end() {
+    let place = Place::new("file");
+    let token = stored(&place.manager, &[("n", "0")]);
+    // Others run in this process: only what points into this directory counts.
+    let kept = || {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| std::fs::read_link(entry.unwrap().path()));
+        links
+            .filter(|link| {
+                link.as_ref().is_ok_and(|path| path.starts_with(place.sessions()) && path != &place.sessions())
+            })
+            .count()
+    };
+    let mut sessions: Vec<Session> = (0..50).map(|_| open(&place.manager, &token)).collect();
+    assert!(sessions.iter().all(|session| session.exists("n").unwrap()));
+    assert_eq!(kept(), 50);
+    sessions.iter_mut().take(20).for_each(|session| drop(session.commit().unwrap()));
+    assert_eq!(kept(), 30);
+    drop(sessions);
+    assert_eq!(kept(), 0);
+
+    let options = OpenOptions::new().mode(Mode::ReadOnly);
+    let session = place.manager.open_token_with(token.as_bytes(), options).unwrap();
+    assert!(session.exists("n").unwrap());
+    assert_eq!(kept(), 0);
 }

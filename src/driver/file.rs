@@ -130,8 +130,8 @@ struct Store {
     max_record_bytes: usize,
     shortest_life_ms: u64,
     max_records: Option<u64>,
-    /// Descriptors below this number may stay open from a load to the commit: the lower half of what the process may have, so
-    /// that the other half is always free, and no count is needed.
+    /// Descriptors below this number may stay open from a load to the commit: the lower half of what the process may have. So
+    /// they never take the other half, and no count is needed.
     keep_below: i32,
     /// Files in the directory as this process knows them; kept only where there is a limit.
     records: AtomicI64,
@@ -163,6 +163,10 @@ impl Descriptor {
 
     fn fd(&self) -> BorrowedFd<'_> {
         self.open.as_ref().expect("open until it is dropped").1.as_fd()
+    }
+
+    fn with(&self, stat: Stat) -> Opened<'_> {
+        Opened { fd: self.fd(), stat }
     }
 
     /// Locks it, waiting until `deadline` and no longer than `timeout_ms` from the first time it finds it locked.
@@ -211,41 +215,49 @@ impl Drop for Descriptor {
     }
 }
 
-/// A session's file and its status when it was opened: the inode stays the same, the size may not.
-struct Opened {
-    descriptor: Descriptor,
+/// An open file of a session and its status.
+#[derive(Clone, Copy)]
+struct Opened<'f> {
+    fd: BorrowedFd<'f>,
     stat: Stat,
 }
 
-impl Opened {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.fd()
+impl<'f> Opened<'f> {
+    fn size(&self) -> u64 {
+        u64::try_from(self.stat.st_size).unwrap_or(0)
     }
 
-    /// Just after it was opened.
-    fn reader(&self) -> Result<Reader<'_>> {
-        Reader::new(self.fd(), size_of_file(&self.stat))
+    fn reader(&self) -> Result<Reader<'f>> {
+        Reader::new(self.fd, self.size())
     }
 
     /// Whether a locked file holds these bytes and no others, as when nobody has written since they were read. To compare
     /// them is cheaper than to check them again. A file too large for the stack answers false.
     fn is_still(&self, bytes: &[u8]) -> Result<bool> {
-        let mut buffer = [MaybeUninit::uninit(); COMPARED_BYTES + 1];
-        let Some(buffer) = buffer.get_mut(..=bytes.len()) else { return Ok(false) };
-        retry_on_intr(|| rustix::io::pread(self.fd(), &mut *buffer, 0).map(|(read, _)| *read == *bytes))
+        let mut buffer = [MaybeUninit::uninit(); COMPARED_BYTES];
+        let Some(buffer) = buffer.get_mut(..bytes.len()).filter(|_| self.size() == bytes.len() as u64) else {
+            return Ok(false);
+        };
+        retry_on_intr(|| rustix::io::pread(self.fd, &mut *buffer, 0).map(|(read, _)| *read == *bytes))
             .map_err(|errno| io_error("reading a session file", errno))
     }
+}
 
-    /// Some time after it was opened, under the lock.
-    fn reader_again(&self) -> Result<Reader<'_>> {
-        fork::check(self.descriptor.generation)?;
-        Reader::again(self.fd(), size_of_file(&self.stat))
+/// A session's file under its lock, and its status since then.
+struct Locked {
+    descriptor: Descriptor,
+    stat: Stat,
+}
+
+impl Locked {
+    fn file(&self) -> Opened<'_> {
+        self.descriptor.with(self.stat)
     }
 }
 
 /// What stays from a load to the update that may follow.
 struct Kept {
-    file: Opened,
+    descriptor: Descriptor,
     scan: Scan,
 }
 
@@ -267,29 +279,15 @@ struct Reader<'f> {
 }
 
 impl<'f> Reader<'f> {
-    /// Of a file of this size.
+    /// Of a file of this size; of a small one that is cut meanwhile, of the size that it had when it was read.
     fn new(fd: BorrowedFd<'f>, size: u64) -> Result<Reader<'f>> {
         let whole = size <= READ_WHOLE_BYTES;
         let mut reader = Reader { fd, buffer: Vec::new(), whole, size };
         if whole {
             reader.fill(0, size)?;
+            reader.size = reader.buffer.len() as u64;
         }
         Ok(reader)
-    }
-
-    /// Of a locked file that had this size before it was locked. To ask for one byte more tells whether it has grown, and
-    /// spares a call.
-    fn again(fd: BorrowedFd<'f>, size_then: u64) -> Result<Reader<'f>> {
-        if size_then < READ_WHOLE_BYTES {
-            let mut reader = Reader { fd, buffer: Vec::new(), whole: true, size: 0 };
-            reader.fill(0, size_then + 1)?;
-            reader.size = reader.buffer.len() as u64;
-            if reader.size <= size_then {
-                return Ok(reader);
-            }
-        }
-        let stat = rustix::fs::fstat(fd).map_err(|errno| io_error("looking at a session file", errno))?;
-        Reader::new(fd, size_of_file(&stat))
     }
 
     /// Reads from `offset`: `length` bytes, or what there is before the end of the file.
@@ -301,8 +299,7 @@ impl<'f> Reader<'f> {
             let at = offset + self.buffer.len() as u64;
             let read = retry_on_intr(|| rustix::io::pread(self.fd, spare_capacity(&mut self.buffer), at))
                 .map_err(|errno| io_error("reading a session file", errno))?;
-            // One byte short is the end of a file that has not grown (`again`); else the next call tells whether it is the end.
-            if read == 0 || self.buffer.len() + 1 == length {
+            if read == 0 {
                 break;
             }
         }
@@ -369,17 +366,25 @@ impl Store {
     }
 
     /// Opens a session's file and locks it, waiting up to `timeout_ms`. None where the name is not there.
-    fn open_locked(&self, locator: &Locator, timeout_ms: u64) -> Result<Option<Opened>> {
+    fn open_locked(&self, locator: &Locator, timeout_ms: u64) -> Result<Option<Locked>> {
+        self.open_locked_until(locator, timeout_ms, &mut None)
+    }
+
+    fn open_locked_until(
+        &self,
+        locator: &Locator,
+        timeout_ms: u64,
+        deadline: &mut Option<Instant>,
+    ) -> Result<Option<Locked>> {
         let generation = fork::generation()?;
-        let mut deadline = None;
         loop {
             let Some(fd) = self.directory.open_session(locator, OFlags::RDWR)? else {
                 return Ok(None);
             };
             let descriptor = Descriptor::new(fd, generation)?;
-            descriptor.lock(timeout_ms, &mut deadline)?;
+            descriptor.lock(timeout_ms, deadline)?;
             if let Some(stat) = self.directory.checked_stat(descriptor.fd())? {
-                return Ok(Some(Opened { descriptor, stat }));
+                return Ok(Some(Locked { descriptor, stat }));
             }
             // The file lost its name while we waited. Under the name there is nothing now, or another one (a keyed record).
         }
@@ -388,12 +393,12 @@ impl Store {
     /// Reads a locked file and says what there is to write to. Damage is set aside here, expired records removed.
     fn examine<'f>(
         &self,
-        file: &'f Opened,
-        mut reader: Reader<'f>,
+        file: Opened<'f>,
         locator: &Locator,
         now_ms: u64,
         events: &mut Events,
     ) -> Result<(Found<'f>, Scan)> {
+        let mut reader = file.reader()?;
         let scan = reader.scan(locator, self.max_record_bytes)?;
         let ours = || self.directory.refers_to(locator, &file.stat);
         let found = match (scan.own, scan.foreign) {
@@ -471,22 +476,18 @@ impl Store {
 
     /// Takes a session's file away: first a tombstone for whoever waits for its lock, then the name, and that only while
     /// it still is this file's.
-    fn remove(&self, file: &Opened, scan: &Scan, locator: &Locator) -> Result<()> {
+    fn remove(&self, file: Opened<'_>, scan: &Scan, locator: &Locator) -> Result<()> {
         if let Some(own) = scan.own
             && own.kind != Kind::Tombstone
         {
             let place = scan.place(&own, 0);
             let mut slot = [0; HEADER_BYTES];
-            let written =
-                self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Tombstone, locator, own.expiry_ms));
-            if let Err(error) = written {
-                if !error.is_retryable() {
-                    return Err(error);
-                }
-                // A full disk must not keep a session alive. To cut a file needs no room, and a writer that waits for the
-                // lock finds nothing to write to.
-                retry_on_intr(|| rustix::fs::ftruncate(file.fd(), 0))
-                    .map_err(|errno| io_error("cutting a session file", errno))?;
+            let written = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Tombstone, locator, own.expiry_ms));
+            // A full disk must not keep a session alive: a waiting writer finds a file without a name and stops there.
+            if let Err(error) = written
+                && !error.is_retryable()
+            {
+                return Err(error);
             }
         }
         // What fails from here on leaves a file that reads as absent.
@@ -516,7 +517,7 @@ impl Store {
             let Some(stat) = self.directory.checked_stat(fd.as_fd())? else {
                 return Ok(None);
             };
-            let mut reader = Reader::new(fd.as_fd(), size_of_file(&stat))?;
+            let mut reader = Opened { fd: fd.as_fd(), stat }.reader()?;
             let scan = reader.scan(locator, self.max_record_bytes)?;
             match scan.own {
                 Some(own) if !scan.doubtful => match own.kind {
@@ -526,9 +527,11 @@ impl Store {
                         if !to_write || fd.as_raw_fd() >= self.keep_below {
                             return Ok(Some(loaded));
                         }
-                        let descriptor = Descriptor::new(fd, generation)?;
-                        let file = Opened { descriptor, stat };
-                        return Ok(Some(loaded.keeping(Box::new(Kept { file, scan }))));
+                        // Without a place in the table it is closed here, and opened again by the commit.
+                        return Ok(Some(match Descriptor::new(fd, generation) {
+                            Ok(descriptor) => loaded.keeping(Box::new(Kept { descriptor, scan })),
+                            Err(_) => loaded,
+                        }));
                     }
                     Kind::Record => return self.expire(locator, now_ms, events).map(|()| None),
                     Kind::Tombstone | Kind::Marker => return Ok(None),
@@ -553,20 +556,19 @@ impl Store {
     /// A reader that cannot make sense of a file looks again with the lock in hand, and mends what it finds.
     fn load_locked(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         match self.open_locked(locator, self.lock_timeout_ms)? {
-            Some(file) => self.load_and_mend(&file, file.reader()?, locator, now_ms, events),
+            Some(file) => self.load_and_mend(file.file(), locator, now_ms, events),
             None => Ok(None),
         }
     }
 
     fn load_and_mend(
         &self,
-        file: &Opened,
-        reader: Reader<'_>,
+        file: Opened<'_>,
         locator: &Locator,
         now_ms: u64,
         events: &mut Events,
     ) -> Result<Option<Loaded>> {
-        let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
+        let (found, scan) = self.examine(file, locator, now_ms, events)?;
         let Found::Record(own, reader) = found else {
             return Ok(None);
         };
@@ -578,7 +580,7 @@ impl Store {
             slot.extend_from_slice(loaded.bytes());
             let place = scan.place(&own, loaded.bytes().len());
             // If this fails, on a full disk for one, the record is as good as before, and is told of again.
-            let _ = self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
+            let _ = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
         }
         Ok(Some(loaded))
     }
@@ -586,7 +588,7 @@ impl Store {
     /// Removes a record that a reader met expired. On a read-only file system it stays, and stays unread.
     fn expire(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<()> {
         match self.open_locked(locator, 0) {
-            Ok(Some(file)) => self.examine(&file, file.reader()?, locator, now_ms, events).map(|_| ()),
+            Ok(Some(file)) => self.examine(file.file(), locator, now_ms, events).map(|_| ()),
             // Somebody is at it, or nobody can be: it is expired all the same.
             Ok(None) | Err(_) => Ok(()),
         }
@@ -595,15 +597,14 @@ impl Store {
     #[allow(clippy::too_many_arguments, reason = "an update's, and the locked file")]
     fn update_locked(
         &self,
-        file: &Opened,
-        reader: Reader<'_>,
+        file: Opened<'_>,
         locator: &Locator,
         to: Option<&Locator>,
         now_ms: u64,
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
+        let (found, scan) = self.examine(file, locator, now_ms, events)?;
         match found {
             Found::Record(own, reader) => {
                 self.within_limit(&scan)?;
@@ -615,11 +616,26 @@ impl Store {
         }
     }
 
+    fn update(
+        &self,
+        locator: &Locator,
+        to: Option<&Locator>,
+        now_ms: u64,
+        edit: &mut Edit<'_>,
+        events: &mut Events,
+        deadline: &mut Option<Instant>,
+    ) -> Result<Updated> {
+        match self.open_locked_until(locator, self.lock_timeout_ms, deadline)? {
+            Some(locked) => self.update_locked(locked.file(), locator, to, now_ms, edit, events),
+            None => Ok(Updated::Gone),
+        }
+    }
+
     /// Has `edit` make the successor of a record that is stored in the slot `own`, and writes it.
     #[allow(clippy::too_many_arguments, reason = "an update's, and what was found")]
     fn write_over(
         &self,
-        file: &Opened,
+        file: Opened<'_>,
         scan: &Scan,
         own: &Slot,
         stored: &[u8],
@@ -634,9 +650,9 @@ impl Store {
             return Ok(Updated::Done);
         };
         let mut place = scan.place(own, slot.len() - HEADER_BYTES);
-        self.sync_current(file.fd(), own)?;
+        self.sync_current(file.fd, own)?;
         let Some(to) = to else {
-            self.write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
+            self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, expiry_ms))?;
             return Ok(Updated::Done);
         };
 
@@ -653,7 +669,7 @@ impl Store {
         // What is cut away may be the old id's only slot: not before the names are exchanged.
         let cut_to = place.cut_to.take();
         let moved = self
-            .write(file.fd(), &place, &mut slot, &scan.label(Kind::Record, to, expiry_ms))
+            .write(file.fd, &place, &mut slot, &scan.label(Kind::Record, to, expiry_ms))
             .and_then(|()| self.directory.exchange(locator, to));
         if let Err(error) = moved {
             // The slot for the new id, if it is there, is bound to a name that is not this file's: it never counts.
@@ -664,19 +680,12 @@ impl Store {
         // Unlocked and not only closed: a child that was forked meanwhile has a copy of the descriptor.
         let _ = flock(marker.fd(), FlockOperation::Unlock);
         self.sync_directory()?;
-        cut(file.fd(), cut_to);
+        cut(file.fd, cut_to);
         Ok(Updated::Done)
     }
 
-    fn delete_locked(
-        &self,
-        file: &Opened,
-        reader: Reader<'_>,
-        locator: &Locator,
-        now_ms: u64,
-        events: &mut Events,
-    ) -> Result<bool> {
-        let (found, scan) = self.examine(file, reader, locator, now_ms, events)?;
+    fn delete_locked(&self, file: Opened<'_>, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
+        let (found, scan) = self.examine(file, locator, now_ms, events)?;
         let Found::Record(..) = found else {
             return Ok(false);
         };
@@ -734,10 +743,10 @@ impl Store {
             let Some(file) = self.open_locked(locator, self.lock_timeout_ms)? else {
                 continue;
             };
-            let (found, scan) = self.examine(&file, file.reader()?, locator, now_ms, events)?;
+            let (found, scan) = self.examine(file.file(), locator, now_ms, events)?;
             match found {
                 Found::Record(..) => return Ok(false),
-                Found::Gone => self.remove(&file, &scan, locator)?,
+                Found::Gone => self.remove(file.file(), &scan, locator)?,
                 Found::Moved if scan.own.is_some_and(|own| own.kind == Kind::Marker) => return Ok(false),
                 // The file went to another name while we waited for it, and is alive there: hands off.
                 Found::Moved => {}
@@ -763,7 +772,7 @@ impl Store {
                     // In use, gone, or not ours to read.
                     return Ok(Removed::Nothing);
                 };
-                let scan = file.reader()?.scan(locator, self.max_record_bytes)?;
+                let scan = file.file().reader()?.scan(locator, self.max_record_bytes)?;
                 if scan.foreign.is_some() && !self.directory.refers_to(locator, &file.stat)? {
                     // It has moved to another name since it was opened.
                     return Ok(Removed::Nothing);
@@ -774,7 +783,7 @@ impl Store {
                 if slot.kind != Kind::Tombstone && slot.expiry_ms > now_ms {
                     return Ok(Removed::Nothing);
                 }
-                self.remove(&file, &scan, locator)?;
+                self.remove(file.file(), &scan, locator)?;
                 if slot.kind == Kind::Record {
                     events.note(EventKind::Expired, locator);
                 }
@@ -823,10 +832,6 @@ impl Store {
     }
 }
 
-fn size_of_file(stat: &Stat) -> u64 {
-    u64::try_from(stat.st_size).unwrap_or(0)
-}
-
 /// After the new slot is down. If this fails the file is only larger than it need be.
 fn cut(file: BorrowedFd<'_>, size: Option<u64>) {
     if let Some(size) = size {
@@ -870,10 +875,7 @@ impl Records for File {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some(file) => self.0.update_locked(&file, file.reader()?, locator, to, now_ms, edit, events),
-            None => Ok(Updated::Gone),
-        }
+        self.0.update(locator, to, now_ms, edit, events, &mut None)
     }
 
     fn update_loaded(
@@ -885,31 +887,34 @@ impl Records for File {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        let Some(Kept { file, scan }) = loaded.kept() else {
+        let Some(Kept { descriptor, scan }) = loaded.kept() else {
             return self.update(locator, to, now_ms, edit, events);
         };
-        fork::check(file.descriptor.generation)?;
-        file.descriptor.lock(self.0.lock_timeout_ms, &mut None)?;
-        let unlocking = Unlocking(&file.descriptor);
-        if let Some(own) = &scan.own
-            && own.expiry_ms > now_ms
-            && file.is_still(&loaded.buffer)?
-        {
-            return self.0.write_over(file, scan, own, loaded.bytes(), to, now_ms, edit);
-        }
-        match self.0.update_locked(file, file.reader_again()?, locator, to, now_ms, edit, events)? {
-            // This file is not the session's any more. What is under its name now, a marker or nothing, says what became of it.
-            Updated::Gone | Updated::Moved => {
-                drop(unlocking);
-                self.update(locator, to, now_ms, edit, events)
+        fork::check(descriptor.generation)?;
+        let mut deadline = None;
+        descriptor.lock(self.0.lock_timeout_ms, &mut deadline)?;
+        let unlocking = Unlocking(descriptor);
+        if let Some(stat) = self.0.directory.checked_stat(descriptor.fd())? {
+            let file = descriptor.with(stat);
+            let updated = match &scan.own {
+                // Where there was a slot of another id, a regenerate may have come through without changing a byte since.
+                Some(own) if own.expiry_ms > now_ms && scan.foreign.is_none() && file.is_still(&loaded.buffer)? => {
+                    self.0.write_over(file, scan, own, loaded.bytes(), to, now_ms, edit)?
+                }
+                _ => self.0.update_locked(file, locator, to, now_ms, edit, events)?,
+            };
+            if !matches!(updated, Updated::Gone | Updated::Moved) {
+                return Ok(updated);
             }
-            updated => Ok(updated),
         }
+        // This file is not the session's any more. What is under its name now, a marker or nothing, says what became of it.
+        drop(unlocking);
+        self.0.update(locator, to, now_ms, edit, events, &mut deadline)
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some(file) => self.0.delete_locked(&file, file.reader()?, locator, now_ms, events),
+            Some(file) => self.0.delete_locked(file.file(), locator, now_ms, events),
             None => Ok(false),
         }
     }
@@ -942,9 +947,9 @@ impl Driver for File {
             return Ok(None);
         };
         // An expired record is met again, and removed with its event, by the load that follows.
-        let scan = file.reader()?.scan(locator, self.0.max_record_bytes)?;
+        let scan = file.file().reader()?.scan(locator, self.0.max_record_bytes)?;
         let lives = scan.own.is_some_and(|own| own.kind == Kind::Record && own.expiry_ms > now_ms);
-        Ok(lives.then(|| Box::new(Held { store: self.0.clone(), file }) as Box<dyn Records>))
+        Ok(lives.then(|| Box::new(Held { store: self.0.clone(), descriptor: file.descriptor }) as Box<dyn Records>))
     }
 
     fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept> {
@@ -967,7 +972,7 @@ impl Driver for File {
                 Err(error) if !error.is_retryable() => continue,
                 Err(error) => return Err(error),
             };
-            let scan = Reader::new(fd.as_fd(), size_of_file(&stat))?.scan(&locator, self.0.max_record_bytes)?;
+            let scan = Opened { fd: fd.as_fd(), stat }.reader()?.scan(&locator, self.0.max_record_bytes)?;
             let Some(own) = scan.own.filter(|own| own.kind == Kind::Record && own.expiry_ms > now_ms) else { continue };
             if !visit(RecordInfo { locator, expiry_ms: own.expiry_ms, bytes: own.length }) {
                 break;
@@ -988,12 +993,23 @@ impl Driver for File {
 /// A lock on one session's file, given back on drop.
 struct Held {
     store: Arc<Store>,
-    file: Opened,
+    descriptor: Descriptor,
+}
+
+impl Held {
+    /// The file as it is now; None where it has lost its name.
+    fn file(&self) -> Result<Option<Opened<'_>>> {
+        fork::check(self.descriptor.generation)?;
+        Ok(self.store.directory.checked_stat(self.descriptor.fd())?.map(|stat| self.descriptor.with(stat)))
+    }
 }
 
 impl Records for Held {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
-        self.store.load_and_mend(&self.file, self.file.reader_again()?, locator, now_ms, events)
+        match self.file()? {
+            Some(file) => self.store.load_and_mend(file, locator, now_ms, events),
+            None => Ok(None),
+        }
     }
 
     fn update(
@@ -1004,10 +1020,16 @@ impl Records for Held {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        self.store.update_locked(&self.file, self.file.reader_again()?, locator, to, now_ms, edit, events)
+        match self.file()? {
+            Some(file) => self.store.update_locked(file, locator, to, now_ms, edit, events),
+            None => Ok(Updated::Gone),
+        }
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
-        self.store.delete_locked(&self.file, self.file.reader_again()?, locator, now_ms, events)
+        match self.file()? {
+            Some(file) => self.store.delete_locked(file, locator, now_ms, events),
+            None => Ok(false),
+        }
     }
 }

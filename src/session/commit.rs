@@ -271,10 +271,12 @@ impl Session {
 
     /// A number by which sessions differ, for counters that cores should not meet at.
     fn stripe(&self) -> u8 {
-        match self.found.get() {
-            Some(Found::Record(record)) => record.locator.as_bytes()[0],
-            _ => 0,
-        }
+        let locator = match (self.found.get(), &self.source) {
+            (Some(Found::Record(record)), _) => Some(record.locator),
+            (_, Source::Keyed(locator)) => Some(*locator),
+            _ => self.fresh.get().map(SessionId::locator),
+        };
+        locator.map_or(0, |locator| locator.as_bytes()[0])
     }
 
     fn replay<'a>(
@@ -310,6 +312,8 @@ impl Session {
 
     /// Makes the record of a visitor who has none.
     fn create(&mut self, now_ms: u64) -> Result<Done> {
+        // Drawn first: it says at which counter this commit counts.
+        self.fresh.get_or_try_init(SessionId::generate)?;
         let commit = self.commit_id()?;
         let csrf = *self.fresh_csrf.get_or_try_init(random_bytes)?;
         for _ in 0..COMMIT_AGAIN {

@@ -367,8 +367,8 @@ fn found(opened: Result<OwnedFd, Errno>) -> Result<Option<OwnedFd>> {
     match opened {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::NOENT) => Ok(None),
-        // What O_NOATIME answers for a file of another user.
-        Err(Errno::PERM) => Err(not_ours("belongs to another user")),
+        // What O_NOATIME answers for a file of another user, and any opening to write for one that is immutable.
+        Err(Errno::PERM) => Err(not_ours("belongs to another user or is immutable")),
         Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NODEV) => Err(not_ours("is not a regular file")),
         Err(errno) => Err(io_error("opening a session file", errno)),
     }
