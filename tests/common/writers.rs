@@ -134,14 +134,16 @@ impl<'p> Writers<'p> {
 
     fn verify(&mut self, number: usize) {
         let alone = SHARED + number * ALONE;
-        let mut unacknowledged = 0;
+        let mut unacknowledged = Vec::new();
         for index in (0..SHARED).chain(alone..alone + ALONE) {
             let session = open(&self.place.manager, &self.tokens[index]);
             assert!(!session.is_new().unwrap(), "session {index} is lost");
             let written = |number: usize| session.get::<i64>(&format!("w{number}")).unwrap().unwrap_or(0);
             let (n, acknowledged) = (written(number), self.written[number][index]);
             assert!(n >= acknowledged, "session {index}: {acknowledged} acknowledged, {n} stored");
-            unacknowledged += n - acknowledged;
+            if n > acknowledged {
+                unacknowledged.push((index, acknowledged, n));
+            }
             self.written[number][index] = n;
             if let Some((last, n, length)) = session.get::<(usize, i64, usize)>("last").unwrap() {
                 let text = session.get_json("text").unwrap().unwrap();
@@ -149,7 +151,8 @@ impl<'p> Writers<'p> {
             }
         }
         // The request it was killed in.
-        assert!(unacknowledged <= 1, "{unacknowledged} commits that were not acknowledged");
+        let commits: i64 = unacknowledged.iter().map(|(_, acknowledged, n)| n - acknowledged).sum();
+        assert!(commits <= 1, "session, acknowledged, stored: {unacknowledged:?}");
     }
 
     /// Kills the rest, looks at everything, and at what the kills have left in the directory.
