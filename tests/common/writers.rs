@@ -147,7 +147,9 @@ impl<'p> Writers<'p> {
             self.written[number][index] = n;
             if let Some((last, n, length)) = session.get::<(usize, i64, usize)>("last").unwrap() {
                 let text = session.get_json("text").unwrap().unwrap();
-                assert!(written(last) == n && text.len() == length + 2, "session {index} is half of a commit");
+                let whole = written(last) == n && text.len() == length + 2;
+                let (w, bytes) = (written(last), text.len() - 2);
+                assert!(whole, "session {index}: last ({last}, {n}, {length}), stored {w} and {bytes} bytes");
             }
         }
         // The request it was killed in.
