@@ -337,6 +337,14 @@ impl Source for Reader<'_> {
         };
         Ok(&self.buffer[from..(from + length).min(self.buffer.len())])
     }
+
+    fn header_now(&mut self, offset: u64) -> Result<[u8; HEADER_BYTES]> {
+        let mut header = [0; HEADER_BYTES];
+        // Of one that the file's end cuts short, what is missing stays zero: it is another header in any case.
+        retry_on_intr(|| rustix::io::pread(self.fd, &mut header, offset))
+            .map_err(|errno| io_error("reading a session file", errno))?;
+        Ok(header)
+    }
 }
 
 /// What a look at an entry of the directory removed.

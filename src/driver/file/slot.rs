@@ -119,6 +119,8 @@ pub(super) trait Source {
     type Error;
     /// The bytes from `offset`: `length` of them, or as many as there are before the end of the file.
     fn bytes(&mut self, offset: u64, length: usize) -> Result<&[u8], Self::Error>;
+    /// The header at `offset` as it is now, where `bytes` may give what was read before. Zeros where the file ends earlier.
+    fn header_now(&mut self, offset: u64) -> Result<[u8; HEADER_BYTES], Self::Error>;
 }
 
 /// What a file holds for one id.
@@ -191,7 +193,7 @@ impl Scan {
                     whole.add(offset);
                     found.push(slot);
                 }
-                None if header.iter().all(|byte| *byte == 0) => blank.add(offset),
+                None if *header == [0; HEADER_BYTES] => blank.add(offset),
                 None => {}
             }
         }
@@ -230,6 +232,12 @@ impl Scan {
                 || damaged(own.other())
                 || (size / 2 > own.class && damaged(size / 2))
                 || (blank.has(own.other()) && !own.alone);
+            // A read without the lock is no snapshot. A slot that was alone once, read before another request cut the file and
+            // made it grow again, would seem to be alone still: the cut comes after a slot was written over it.
+            if own.alone && !scan.doubtful && blank.has(own.other()) {
+                let now = Slot::decode(own.offset, &source.header_now(own.offset)?);
+                scan.doubtful = now.is_none_or(|now| now.checksum != own.checksum);
+            }
         }
         Ok(scan)
     }
@@ -282,6 +290,43 @@ mod tests {
             let from = usize::try_from(offset).expect("small").min(self.len());
             Ok(&self[from..(from + length).min(self.len())])
         }
+
+        fn header_now(&mut self, offset: u64) -> Result<[u8; HEADER_BYTES], Infallible> {
+            Ok(self.bytes(offset, HEADER_BYTES)?.try_into().expect("a whole header"))
+        }
+    }
+
+    /// A file as it was read, and as it is by now.
+    struct Overtaken(Vec<u8>, Vec<u8>);
+
+    impl Source for Overtaken {
+        type Error = Infallible;
+        fn bytes(&mut self, offset: u64, length: usize) -> Result<&[u8], Infallible> {
+            self.0.bytes(offset, length)
+        }
+
+        fn header_now(&mut self, offset: u64) -> Result<[u8; HEADER_BYTES], Infallible> {
+            self.1.header_now(offset)
+        }
+    }
+
+    #[test]
+    fn a_slot_that_was_alone_before_the_file_was_cut_and_grew_again_is_doubted() {
+        let large = vec![1; 7000];
+        let mut file = Vec::new();
+        write(&mut file, &ME, &large, None);
+        let alone = file.clone();
+        write(&mut file, &ME, &large, None);
+        write(&mut file, &ME, &[2; 10], None);
+        assert!(file.len() < alone.len(), "it was cut");
+        // The lower half was read before all this, the upper one when the file had grown again and was not yet written.
+        file.resize(alone.len(), 0);
+        let size = alone.len() as u64;
+
+        let quiet = Scan::read(&mut Overtaken(alone.clone(), alone.clone()), size, &ME, MAX).expect("infallible");
+        assert!(!quiet.doubtful && quiet.own.is_some());
+        let overtaken = Scan::read(&mut Overtaken(alone, file), size, &ME, MAX).expect("infallible");
+        assert!(overtaken.doubtful);
     }
 
     fn scan(file: &mut Vec<u8>, locator: &Locator) -> Scan {
