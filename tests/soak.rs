@@ -7,6 +7,7 @@ mod common;
 use common::actor::{ACTOR_FIELDS, Actor, Clock, Done};
 use common::writers::Writers;
 use common::{Place, figure, processes, scaled, torture};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// `HOLDALL_SOAK_S` says how long; else half an hour in `make torture`.
@@ -42,16 +43,29 @@ impl Readings {
     }
 }
 
+/// Ends the actors when it is dropped.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Two visitors' threads for each place until the time is over, while `meanwhile` does something again and again.
 fn soak(places: &[Place; 2], duration: Duration, mut meanwhile: impl FnMut()) -> ([Done; 2], Readings) {
     let (clock, began) = (Clock::start(), Instant::now());
+    let over = AtomicBool::new(false);
     let mut readings = Readings::default();
     let done = std::thread::scope(|scope| {
+        // Also when `meanwhile` panics, or the scope would wait for its actors to the end before it is told.
+        let end = Ends(&over);
         let actors = places.each_ref().map(|place| {
             [1, 2].map(|seed| {
                 let mut actor = Actor::new(place.manager.clone(), clock, seed);
+                let over = &over;
                 scope.spawn(move || {
-                    while began.elapsed() < duration {
+                    while !over.load(Ordering::Relaxed) {
                         actor.act();
                     }
                     actor.done
@@ -67,6 +81,7 @@ fn soak(places: &[Place; 2], duration: Duration, mut meanwhile: impl FnMut()) ->
                 next = began.elapsed() + every;
             }
         }
+        drop(end);
         actors.map(|two| {
             let mut done = Done::default();
             two.into_iter().for_each(|actor| done.add(&actor.join().unwrap()));
