@@ -117,17 +117,19 @@ impl Locator {
 
     /// Reads a name back. None unless it is 64 lower-case hexadecimal characters.
     pub fn from_hex(name: &[u8]) -> Option<Locator> {
-        let digit = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
-        };
-        let mut bytes = [0; 32];
-        if name.len() != 64 {
+        let name: &[u8; 64] = name.try_into().ok()?;
+        // Without a branch in it, so that the compiler takes sixteen digits at once: a sweep does this for every file.
+        let digits = name.map(|c| match (c.wrapping_sub(b'0'), c.wrapping_sub(b'a')) {
+            (digit @ 0..=9, _) => digit,
+            (_, letter @ 0..=5) => 10 + letter,
+            _ => u8::MAX,
+        });
+        if digits.iter().fold(0, |all, digit| all | digit) > 15 {
             return None;
         }
-        for (byte, pair) in bytes.iter_mut().zip(name.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let mut bytes = [0; 32];
+        for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_chunks().0) {
+            *byte = high << 4 | low;
         }
         Some(Locator(bytes))
     }
