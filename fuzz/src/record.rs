@@ -257,6 +257,8 @@ fn operate(single: &Single, manager: &Manager, drawn: &Drawn, operations: &mut B
     let policy = [FlashPolicy::NextRequest, FlashPolicy::OnRead, FlashPolicy::Explicit][operations.below(3)];
     let mode = [Mode::Shared, Mode::Exclusive][operations.below(2)];
     let mut session = opened(manager, OpenOptions::new().flash(policy).mode(mode))?;
+    // Damage comes behind the load: a record that is over before it makes a new visitor, for whom this driver has no room.
+    session.is_new()?;
     while !operations.is_empty() {
         let (operation, key) = (operations.byte(), drawn.key(operations.below(256)));
         let result = match operation % 26 {
