@@ -26,6 +26,8 @@ const TOKEN_BYTES: usize = 43;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// One driver by a URL, in place of `default` and `drivers`: read into these, and null from then on.
+    pub(crate) url: Option<String>,
     /// The driver that `open` uses. May be left out where `drivers` has one.
     pub(crate) default: String,
     pub(crate) drivers: BTreeMap<String, DriverConfig>,
@@ -46,6 +48,7 @@ pub(crate) struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
+            url: None,
             default: String::new(),
             drivers: BTreeMap::new(),
             cookie: CookieConfig::default(),
@@ -177,8 +180,16 @@ impl<'de> Deserialize<'de> for Secret {
 impl Config {
     /// Reads a JSON document (it begins with `{`) or a URL, and checks all of it.
     pub(crate) fn read(text: &str) -> Result<Config> {
+        let is_document = text.trim_start().starts_with('{');
         let mut config =
-            if text.trim_start().starts_with('{') { Config::from_json(text)? } else { Config::from_url(text)? };
+            if is_document { Config::from_json(text)? } else { Config { url: Some(text.into()), ..Config::default() } };
+        if let Some(url) = config.url.take() {
+            if !config.drivers.is_empty() || !config.default.is_empty() {
+                return Err(Error::config("url", "stands in place of `default` and `drivers`, not beside them"));
+            }
+            let (name, driver) = DriverConfig::from_url(&url)?;
+            config.drivers.insert(name.into(), driver);
+        }
         if config.default.is_empty()
             && let (Some(only), 1) = (config.drivers.keys().next(), config.drivers.len())
         {
@@ -195,11 +206,6 @@ impl Config {
         let config = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| Error::config(&error.path().to_string(), error.into_inner()))?;
         Ok(config)
-    }
-
-    fn from_url(text: &str) -> Result<Config> {
-        let (name, driver) = DriverConfig::from_url(text)?;
-        Ok(Config { default: name.into(), drivers: BTreeMap::from([(name.into(), driver)]), ..Config::default() })
     }
 
     fn check(&self) -> Result<()> {
@@ -377,6 +383,9 @@ mod tests {
             (r#"{"drivers":{"a":{"type":"memory"},"b":{"type":"memory"}}}"#, "default"),
             (r#"{"drivers":{"A b":{"type":"memory"}}}"#, "drivers"),
             (r#"{}"#, "drivers"),
+            (r#"{"url":"memory:","drivers":{"m":{"type":"memory"}}}"#, "url"),
+            (r#"{"url":"memory:","default":"memory"}"#, "url"),
+            (r#"{"url":"redis:"}"#, "url"),
             (r#"{"drivers":{"m":{"type":"memory"}}} x"#, "."),
             (r#"{"drivers":{"m":{"type":"memory"},"m":{"type":"memory"}}}"#, "same name twice"),
         ] {
@@ -430,6 +439,8 @@ mod tests {
     fn urls_name_a_driver() {
         assert_eq!(Config::read("memory:").expect("memory").default, "memory");
         assert_eq!(Config::read("file:///var/lib/a%20b").expect("file").default, "file");
+        let with_fields = Config::read(r#"{"url":"memory:","idle_timeout_s":600}"#).expect("a URL among fields");
+        assert_eq!((with_fields.default.as_str(), with_fields.idle_timeout_s), ("memory", 600));
         for bad in [
             "",
             "memory",
