@@ -572,6 +572,15 @@ impl Session {
         Ok(self.operations.data.get_mut(key).expect("put there above"))
     }
 
+    /// For bindings that set several keys or none: whether [`set_json`](Session::set_json) would take this key and value.
+    ///
+    /// # Errors
+    /// As [`set_json`](Session::set_json).
+    pub fn check_json(&self, key: &str, value: &str) -> Result<()> {
+        self.checked_value(key, value)?;
+        self.may_write()
+    }
+
     /// Sets a key to a JSON value.
     ///
     /// # Errors
