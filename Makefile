@@ -16,7 +16,7 @@ VENV := .venv
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo test lint bench torture fuzz install header abi clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo test lint bench torture fuzz wheel install header abi clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -46,15 +46,22 @@ build/demo: $(DEMO_SOURCES) $(DEMO_HEADERS) | lib demo-packages
 demo: lib build/demo
 	build/demo --port $(PORT) $(if $(SESSIONS),--sessions '$(SESSIONS)')
 
-$(VENV)/ready: tests/requirements.txt | test-packages
+$(VENV)/ready: tests/requirements.txt bindings/python/tests/requirements.txt | test-packages
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
 
-test: test-packages lib build/demo $(VENV)/ready
+# The Python package in target/wheels, for every CPython from 3.10 on, and installed where the tests run.
+wheel: rust $(VENV)/ready
+	rm -rf target/wheels
+	$(VENV)/bin/maturin build --quiet --release --manifest-path bindings/python/Cargo.toml \
+	  --interpreter $(VENV)/bin/python --target-dir target/python --out target/wheels
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
+
+test: test-packages lib build/demo wheel
 	$(VENV)/bin/python tools/test
 
-lint: lint-packages lib $(VENV)/ready
+lint: lint-packages lib wheel
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTFLAGS='--cfg holdall_shuttle' CARGO_TARGET_DIR=target/shuttle $(CARGO) clippy --quiet --test interleavings -- -D warnings
@@ -63,7 +70,11 @@ lint: lint-packages lib $(VENV)/ready
 	$(CARGO) fmt --manifest-path benches/speed/Cargo.toml --check
 	$(CARGO) clippy --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
-	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz
+	$(CARGO) fmt --manifest-path bindings/python/Cargo.toml --check
+	PYO3_PYTHON=$(VENV)/bin/python $(CARGO) clippy --quiet --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
+	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz bindings/python benches/python
+	$(VENV)/bin/mypy --strict --no-error-summary --package holdall
+	$(VENV)/bin/stubtest --concise holdall
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp
@@ -72,9 +83,11 @@ lint: lint-packages lib $(VENV)/ready
 	bindings/c/abi/check
 
 # Ours, the floors and the peers in the same rounds; target/bench has the report and the picture. HOLDALL_BENCH_QUICK=1 is short.
-bench: rust
+bench: rust wheel
 	@tools/need apt php-cli
-	$(CARGO) run --release --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benches/python/requirements.txt
+	$(CARGO) run --release --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed; engine=$$?; \
+	  $(VENV)/bin/python benches/python/speed.py && exit $$engine
 
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
 torture: test-packages lib build/demo $(VENV)/ready

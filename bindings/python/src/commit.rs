@@ -1,7 +1,21 @@
 //! Commit: what a commit answered.
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple};
+
+/// A header's name or value. What is in every answer is made once: five strings would take half of what the list takes.
+fn text<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
+    let known = match text {
+        "Set-Cookie" => intern!(py, "Set-Cookie"),
+        "Cache-Control" => intern!(py, "Cache-Control"),
+        "no-store" => intern!(py, "no-store"),
+        "Vary" => intern!(py, "Vary"),
+        "Cookie" => intern!(py, "Cookie"),
+        _ => return PyString::new(py, text),
+    };
+    known.clone()
+}
 
 /// What a commit answered: the outcome, the headers for the response, the conflicts.
 #[pyclass(frozen, module = "holdall", name = "Commit")]
@@ -16,7 +30,8 @@ impl Commit {
 
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.0.headers().iter().map(|(name, value)| (*name, &**value)))
+        let headers = self.0.headers().iter();
+        PyList::new(py, headers.map(|(name, value)| (text(py, name), text(py, value))))
     }
 
     #[getter]
@@ -27,6 +42,11 @@ impl Commit {
 
     fn __repr__(&self) -> String {
         // No header: one of them carries the token.
-        format!("<holdall.Commit {}, {} headers, {} conflicts>", self.outcome(), self.0.headers().len(), self.0.conflicts().len())
+        format!(
+            "<holdall.Commit {}, {} headers, {} conflicts>",
+            self.outcome(),
+            self.0.headers().len(),
+            self.0.conflicts().len()
+        )
     }
 }

@@ -78,7 +78,11 @@ fn bytes_of<'a>(given: Option<&'a Bound<'_, PyAny>>, what: &str) -> PyResult<&'a
 }
 
 /// The document of a configuration: a URL, JSON text or a mapping, with single fields over it.
-fn document(py: Python<'_>, config: Option<&Bound<'_, PyAny>>, options: Option<&Bound<'_, PyDict>>) -> PyResult<String> {
+fn document(
+    py: Python<'_>,
+    config: Option<&Bound<'_, PyAny>>,
+    options: Option<&Bound<'_, PyDict>>,
+) -> PyResult<String> {
     let fields = PyDict::new(py);
     if let Some(config) = config {
         if let Ok(text) = config.cast::<PyString>() {
@@ -260,7 +264,10 @@ impl SessionManager {
     #[pyo3(signature = (locator, /, *, now_ms=None))]
     fn destroy(&self, py: Python<'_>, locator: &str, now_ms: Option<u64>) -> PyResult<bool> {
         let Some(locator) = Locator::from_hex(locator.as_bytes()) else {
-            return Err(invalid_argument(py, "a locator is 64 lower-case hexadecimal characters, as records() gives it".into()));
+            return Err(invalid_argument(
+                py,
+                "a locator is 64 lower-case hexadecimal characters, as records() gives it".into(),
+            ));
         };
         let destroyed = py.detach(|| {
             guarded(|| match now_ms {

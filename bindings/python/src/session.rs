@@ -183,10 +183,7 @@ impl Session {
         inner.settle(py, key)?;
         let session = &mut inner.session;
         let text = guarded(|| session.pull_json(key)).map_err(|error| raised(py, &error))?;
-        let object = match inner.handed(key) {
-            Some(at) => Some(inner.handed.swap_remove(at).1.into_bound(py)),
-            None => None,
-        };
+        let object = inner.handed(key).map(|at| inner.handed.swap_remove(at).1.into_bound(py));
         match (text, object) {
             (None, _) => Ok(None),
             (Some(_), Some(object)) => Ok(Some(object)),
@@ -758,7 +755,8 @@ impl Session {
         other: Option<&Bound<'_, PyAny>>,
         more: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
-        let all = py.get_type::<PyDict>().call((other.map_or_else(|| PyDict::new(py).into_any(), Clone::clone),), more)?;
+        let all =
+            py.get_type::<PyDict>().call((other.map_or_else(|| PyDict::new(py).into_any(), Clone::clone),), more)?;
         let all = all.cast_into::<PyDict>()?;
         // All of them are checked before the first is set, so that an error leaves nothing half done.
         for (key, value) in &all {
