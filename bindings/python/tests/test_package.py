@@ -58,8 +58,8 @@ def test_only_the_modules_entry_is_exported(wheel, tmp_path):
 
 @pytest.mark.parametrize("program", [sys.executable, *interpreters(9)])
 def test_it_installs_from_the_source_archive_with_cargo_and_pip(program, tmp_path):
-    maturin = [sys.executable, "-m", "maturin", "sdist", "--quiet", "--manifest-path", ROOT / "bindings/python/Cargo.toml"]
-    subprocess.run([*maturin, "--out", tmp_path], check=True)
+    maturin = [sys.executable, "-m", "maturin", "sdist", "--manifest-path", ROOT / "bindings/python/Cargo.toml"]
+    subprocess.run([*maturin, "--out", tmp_path], check=True, capture_output=True)
     (archive,) = tmp_path.glob("holdall-*.tar.gz")
     subprocess.run([program, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
