@@ -167,7 +167,7 @@ impl Session {
 
     fn put(&self, py: Python<'_>, key: &str, object: &Bound<'_, PyAny>) -> PyResult<()> {
         let text = value::written(key, object)?;
-        let mut inner = self.enter(py)?;
+        let mut inner = self.loaded(py)?;
         guarded(|| inner.session.set_json(key, &text)).map_err(|error| raised(py, &error))?;
         if is_container(&text) {
             inner.hand_out(key, object);
@@ -341,7 +341,7 @@ impl Session {
     #[pyo3(signature = (key, text, /))]
     fn set_json(&self, py: Python<'_>, key: &Bound<'_, PyAny>, text: &str) -> PyResult<()> {
         let key = Key(key).text()?;
-        let mut inner = self.enter(py)?;
+        let mut inner = self.loaded(py)?;
         guarded(|| inner.session.set_json(key, text)).map_err(|error| raised(py, &error))?;
         inner.let_go(key);
         Ok(())
@@ -361,7 +361,7 @@ impl Session {
     #[pyo3(signature = (*keys))]
     fn delete(&self, py: Python<'_>, keys: &Bound<'_, PyTuple>) -> PyResult<()> {
         let keys = texts(keys)?;
-        let mut inner = self.enter(py)?;
+        let mut inner = self.loaded(py)?;
         guarded(|| inner.session.delete(&borrowed(&keys))).map_err(|error| raised(py, &error))?;
         keys.iter().for_each(|key| inner.let_go(key));
         Ok(())
@@ -440,7 +440,7 @@ impl Session {
     /// Clears data and flash: what is stored at the commit, whoever stored it. The id, the CSRF secret, the previous URL and the
     /// timeouts stay.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        let mut inner = self.enter(py)?;
+        let mut inner = self.loaded(py)?;
         guarded(|| inner.session.flush()).map_err(|error| raised(py, &error))?;
         inner.handed.clear();
         Ok(())
@@ -449,7 +449,7 @@ impl Session {
     /// Clears the data and leaves flash; with `flash_only`, clears flash alone.
     #[pyo3(signature = (flash_only=false))]
     fn reset(&self, py: Python<'_>, flash_only: bool) -> PyResult<()> {
-        let mut inner = self.enter(py)?;
+        let mut inner = self.loaded(py)?;
         guarded(|| inner.session.reset(flash_only)).map_err(|error| raised(py, &error))?;
         if !flash_only {
             inner.handed.clear();
@@ -626,8 +626,8 @@ impl Session {
         // Also in memory it may wait, for one who holds this session and needs the interpreter to go on.
         let committed = py.detach(|| guarded(|| session.commit_with(options)));
         let commit = Py::new(py, Commit(committed.map_err(|error| raised(py, &error))?))?;
-        // A session that was never looked at is still open.
-        inner.ended = true;
+        // One that was never looked at is still open.
+        inner.ended = inner.session.check_json("key", "null").is_err();
         inner.last = Some(commit.clone_ref(py));
         Ok(commit)
     }
@@ -791,7 +791,7 @@ impl Session {
     /// Remembers a value that was just made, and hands it out.
     fn remember_made(&self, py: Python<'_>, key: &str, made: &Bound<'_, PyAny>) -> PyResult<()> {
         let text = value::written(key, made)?;
-        let mut inner = self.enter(py)?;
+        let mut inner = self.loaded(py)?;
         guarded(|| inner.session.remember_json(key, || Ok(text.clone()))).map_err(|error| raised(py, &error))?;
         if is_container(&text) {
             inner.hand_out(key, made);

@@ -122,6 +122,19 @@ def test_a_container_that_was_replaced_or_deleted_is_the_callers_own(browser):
     assert browser.stored() == {"list": [2]}
 
 
+def test_a_session_that_was_committed_before_it_was_looked_at_is_still_open(browser):
+    session = browser.open()
+    assert browser.commit(session).outcome == "unchanged"
+    session["list"] = [1]
+    session["list"].append(2)
+    assert browser.commit(session).outcome == "saved"
+    assert browser.stored() == {"list": [1, 2]}
+    # What is done to it from now on is the caller's own.
+    session["list"].append(3)
+    assert session.all() == {"list": [1, 2, 3]} and browser.commit(session).outcome == "unchanged"
+    assert browser.stored() == {"list": [1, 2]}
+
+
 def test_a_change_in_place_that_cannot_be_kept_is_told_and_harms_nothing(browser):
     session = browser.open()
     session["cart"] = [1]
@@ -252,12 +265,29 @@ def test_nothing_that_is_printed_tells_a_secret(browser):
         assert session.id not in printed and "s3cret" not in printed
 
 
-def test_one_session_in_two_threads_is_misuse(browser):
+def test_one_session_in_two_threads_at_once_is_misuse(browser):
+    session = browser.open()
+    session["a"] = 1
+    browser.commit(session)
+    holder, session = browser.open(mode="exclusive"), browser.open()
+    session["a"] = 2
+    answers = []
+    # It waits for the holder.
+    thread = threading.Thread(target=lambda: answers.append(session.commit().outcome))
+    thread.start()
+    with pytest.raises(holdall.MisuseError, match="one thread"):
+        while True:
+            session.get("a")
+    browser.commit(holder)
+    thread.join()
+    assert answers == ["saved"] and browser.stored() == {"a": 2}
+
+
+def test_what_remember_calls_may_use_the_session_also_from_another_thread(browser):
     session = browser.open()
     session["a"] = 1
 
     def make():
-        # This thread is in `remember`, but outside of the engine: another may look.
         seen = []
         thread = threading.Thread(target=lambda: seen.append(session["a"]))
         thread.start()
