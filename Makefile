@@ -28,7 +28,7 @@ demo-packages: rust
 
 test-packages: demo-packages
 	@tools/need python
-	@tools/need apt gcc clang libclang-rt-dev valgrind clang-19 libclang-rt-19-dev cmake php-cli chromium chromium-driver strace
+	@tools/need apt gcc clang libclang-rt-dev valgrind clang-19 libclang-rt-19-dev cmake php-cli chromium chromium-driver strace faketime
 
 lint-packages: test-packages
 	@tools/need apt cppcheck clang-format abigail-tools
