@@ -143,8 +143,28 @@ class Operation:
         shutil.rmtree(store)
         return came
 
+    def strike_on(self, number, call, fault):
+        """One run in which this call, and every later one of its name, fails: a cause that stays. Gives what came of it."""
+        store, log = self.copy(f"store on {number}"), self.copy(f"log on {number}")
+        trace = ["-e", f"trace={MARK},openat,{call.name}", "-e", f"inject={call.name}:{fault}:when={call.ordinal}+"]
+        told = self.operate(store, log, *trace)
+        what = f"{self.label}, {fault} at {call.name} from {call.ordinal} on: {told}"
+        outcomes = values(told, "outcome")
+        new = values(told, "new")[-1:] or ["-"] * len(self.new)
+        done = outcomes[-1] in DONE
+        assert done or all(outcome.startswith("unavailable retryable") for outcome in outcomes), what
+        # The cause has gone with the process: what was told as done is there, and else nothing was lost.
+        found = self.found(store, [self.token, *new])
+        if self.name == "sweep":
+            assert found[0] == self.before[0] == self.after[0], what
+        elif done or found != self.before:
+            unsure = any("may_have_written" in outcome for outcome in outcomes)
+            assert found == self.after and (done or unsure), f"{what}: {found}"
+        shutil.rmtree(store)
+        return "done" if done else "failed"
 
-def points(cases, faults, durabilities, directory):
+
+def points(cases, faults, durabilities, directory, strike=Operation.strike):
     """Strikes at every call of every case, and gives how often each thing came of it."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         begun = [
@@ -158,7 +178,7 @@ def points(cases, faults, durabilities, directory):
                     errno = fault.removeprefix("error=")
                     possible = call.name not in MEMORY and re.search(CAN_GIVE.get(errno, ""), call.name)
                     if "KILL" in fault or possible:
-                        strikes.append(pool.submit(operation.strike, f"{place} {index}", call, fault))
+                        strikes.append(pool.submit(strike, operation, f"{place} {index}", call, fault))
         bad = [str(error) for strike in strikes if (error := strike.exception())]
         assert bad == [], f"{len(bad)} of {len(strikes)} points:\n" + "\n".join(bad)
     return Counter(strike.result() for strike in strikes)
@@ -183,3 +203,13 @@ def test_an_error_at_any_system_call_is_told_and_the_state_is_as_it_was(director
     figure("R3", "file", "points good, an error at every system call", f"{came.total():,} of {came.total():,}", "all")
     failed = f"{came['failed']:,}"
     figure("R3", "file", "of these, writes that failed, were told and repeated with success", failed, "every failed write")
+
+
+@pytest.mark.torture
+def test_an_error_that_stays_is_told_and_nothing_is_lost_when_its_cause_is_gone(directory, scaled, figure):
+    # Interrupted for ever is no fault of a disk.
+    lasting = [f"error={errno}" for errno in ERRORS if errno != "EINTR"]
+    faults = scaled(lambda place: [lasting[place % 4]], lambda _: lasting)
+    came = points(CASES, faults, scaled(["commit"], ["none", "commit"]), directory, Operation.strike_on)
+    assert came["failed"] > 50, came
+    figure("R3", "file", "points good, an error at every system call that stays", f"{came.total():,} of {came.total():,}", "all")
