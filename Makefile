@@ -90,7 +90,7 @@ bench: rust wheel
 	  $(VENV)/bin/python benches/python/speed.py && exit $$engine
 
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
-torture: test-packages lib build/demo $(VENV)/ready
+torture: test-packages lib build/demo wheel
 	$(VENV)/bin/python tools/torture
 
 # Ends with 1 where an input failed; CONTRIBUTING.md, "Fuzzing". g++ is for libFuzzer itself.

@@ -365,6 +365,15 @@ impl Session {
         Ok(value)
     }
 
+    /// For bindings: [`get_json`](Session::get_json) of the data alone. What the language let its user change in place is written
+    /// back by [`replace_json`](Session::replace_json) only if it is data; a flash message is a copy.
+    ///
+    /// # Errors
+    /// As [`get_json`](Session::get_json).
+    pub fn data_json(&self, key: &str) -> Result<Option<&str>> {
+        self.data_seen(key)
+    }
+
     /// The value of a key in a type of yours; None where it is missing. `null` is a value: read it as an `Option`.
     ///
     /// # Errors

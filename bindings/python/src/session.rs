@@ -25,7 +25,8 @@ struct Inner {
     /// The record has been looked for, so that reading costs no I/O any more.
     is_loaded: bool,
     ended: bool,
-    /// Lists and dicts that the caller has in its hands, by key.
+    /// Lists and dicts of the data that the caller has in its hands, by key. Those of flash are copies: they are on their way
+    /// out, and a key may be in both.
     handed: Vec<(Box<str>, Py<PyAny>)>,
     last: Option<Py<Commit>>,
 }
@@ -104,10 +105,7 @@ impl Inner {
         let Inner { session, handed, ended: false, .. } = self else { return Ok(()) };
         let (key, object) = &handed[at];
         let now = value::written(key, object.bind(py))?;
-        let Some(before) = session.get_json(key).map_err(|error| raised(py, &error))? else {
-            // A message that was given once, or a container that is not in the session any more.
-            return Ok(());
-        };
+        let Some(before) = session.data_json(key).map_err(|error| raised(py, &error))? else { return Ok(()) };
         // Another language may have written the same value with other white space.
         if before == now || value::written(key, &value::read(py, before)?)? == now {
             return Ok(());
@@ -153,7 +151,10 @@ impl Session {
     /// The value of a key; None where it is missing.
     fn look<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut inner = self.loaded(py)?;
-        let Some(text) = inner.session.get_json(key).map_err(|error| raised(py, &error))? else { return Ok(None) };
+        let Some(text) = inner.session.data_json(key).map_err(|error| raised(py, &error))? else {
+            let flash = inner.session.get_json(key).map_err(|error| raised(py, &error))?;
+            return flash.map(|text| value::read(py, text)).transpose();
+        };
         if !is_container(text) {
             return value::read(py, text).map(Some);
         }
@@ -208,9 +209,11 @@ impl Session {
                 continue;
             }
             let key = key.to_str()?;
+            let is_data = inner.session.data_json(key).map_err(|error| raised(py, &error))?.is_some();
             match inner.handed(key) {
                 Some(at) => object.set_item(key, inner.handed[at].1.bind(py))?,
-                None => inner.hand_out(key, &value),
+                None if is_data => inner.hand_out(key, &value),
+                None => {}
             }
         }
         Ok(object.into_any())

@@ -1,8 +1,17 @@
 """What the tests of the Python package share: a manager of each driver, and a browser's cookie."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 import holdall
+
+sys.path.append(str(Path(__file__).resolve().parents[3] / "tests"))
+
+from figures import figure, pytest_configure, scaled  # noqa: E402
+
+__all__ = ["figure", "pytest_configure", "scaled"]
 
 
 @pytest.fixture(params=["memory", "file"])

@@ -177,6 +177,19 @@ def test_flash_in_python(browser):
     assert browser.stored() == {}
 
 
+def test_a_message_and_data_of_one_name_are_two_things(browser):
+    session = browser.open()
+    session.flash("k", [1])
+    browser.commit(session)
+    session = browser.open()
+    message = session["k"]
+    assert session.increment("k") == 1
+    message.append(2)
+    assert session.all() == {"k": 1}
+    browser.commit(session)
+    assert browser.stored() == {"k": 1}
+
+
 def test_under_on_read_a_message_is_given_once(browser):
     session = browser.open(flash="on_read")
     session.flash("list", [1])
