@@ -663,6 +663,15 @@ int32_t holdall_session_get_json(const holdall_session *session,
                                  holdall_slice *out);
 
 /**
+ * holdall_session_get_json() of the data alone; a flash message is HOLDALL_NOT_FOUND and is not ended. For bindings: what their
+ * language let its user change in place is written back by holdall_session_replace_json() only if it is data.
+ */
+int32_t holdall_session_data_json(const holdall_session *session,
+                                  const char *key,
+                                  size_t key_len,
+                                  holdall_slice *out);
+
+/**
  * The value of a key that is a JSON string, decoded. HOLDALL_E_INVALID_VALUE where it is another type. Else as
  * holdall_session_get_json(); the buffer is yours.
  */

@@ -520,6 +520,17 @@ class session {
 #endif
     std::optional<std::string_view> get_json(std::string_view key, on_error failed) const && = delete;
 
+    /// get_json() of the data alone, flash left out; for bindings.
+    std::optional<std::string_view> data_json(std::string_view key, on_error failed HOLDALL_OR_THROW) const & {
+        holdall_slice value;
+        if (failed(holdall_session_data_json(raw(), key.data(), key.size(), &value)) != HOLDALL_OK) return std::nullopt;
+        return detail::view(value);
+    }
+#if HOLDALL_EXCEPTIONS
+    std::optional<std::string_view> data_json(std::string_view key) const && = delete;
+#endif
+    std::optional<std::string_view> data_json(std::string_view key, on_error failed) const && = delete;
+
     /// A value that is a string, decoded. Another type is HOLDALL_E_INVALID_VALUE.
     std::optional<std::string> get_string(std::string_view key, on_error failed HOLDALL_OR_THROW) const {
         buffer value;

@@ -234,6 +234,7 @@ impl Handle {
         let done = |()| Value::Null;
         Ok(match operation {
             "get" => session.get_json(text(0))?.into(),
+            "data" => session.data_json(text(0))?.into(),
             "old" => session.old(text(0))?.into(),
             "has" => session.has(text(0))?.into(),
             "exists" => session.exists(text(0))?.into(),

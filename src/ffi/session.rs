@@ -45,6 +45,30 @@ pub unsafe extern "C" fn holdall_session_get_json(
     })
 }
 
+/// holdall_session_get_json() of the data alone; a flash message is HOLDALL_NOT_FOUND and is not ended. For bindings: what their
+/// language let its user change in place is written back by holdall_session_replace_json() only if it is data.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn holdall_session_data_json(
+    session: *const holdall_session,
+    key: *const c_char,
+    key_len: usize,
+    out: *mut holdall_slice,
+) -> i32 {
+    guard(|| {
+        // SAFETY: the header's rule for outputs.
+        let out = unsafe { Out::new(out, "out") }?;
+        // SAFETY: the header's rule for inputs.
+        let key = unsafe { text(key, key_len, "key") }?;
+        // SAFETY: the header's rule for handles.
+        let session = unsafe { Handle::<Session>::claim(session) }?;
+        let Some(text) = session.data_json(key)? else {
+            return Ok(HOLDALL_NOT_FOUND);
+        };
+        out.set(holdall_slice::of(text.as_bytes()));
+        Ok(HOLDALL_OK)
+    })
+}
+
 /// The value of a key that is a JSON string, decoded. HOLDALL_E_INVALID_VALUE where it is another type. Else as
 /// holdall_session_get_json(); the buffer is yours.
 #[unsafe(no_mangle)]

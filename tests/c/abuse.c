@@ -450,10 +450,11 @@ static void a_session_commits_after_its_manager_was_freed(void) {
 /* Which rows change a session: each is misuse once it was committed or destroyed, or where it was opened read-only. */
 static int changes(const call *row) {
     return row->takes & SESSION && !(row->takes & COMMITTING) && row->run != c_session_get_json &&
-           row->run != c_session_get_string && row->run != c_session_get_int && row->run != c_session_get_bool &&
-           row->run != c_session_has && row->run != c_session_exists && row->run != c_session_missing &&
-           row->run != c_session_all && row->run != c_session_only && row->run != c_session_except &&
-           row->run != c_session_old && row->run != c_session_id && row->run != c_session_is_new &&
+           row->run != c_session_data_json && row->run != c_session_get_string && row->run != c_session_get_int &&
+           row->run != c_session_get_bool && row->run != c_session_has && row->run != c_session_exists &&
+           row->run != c_session_missing && row->run != c_session_all && row->run != c_session_only &&
+           row->run != c_session_except && row->run != c_session_old && row->run != c_session_id &&
+           row->run != c_session_is_new &&
            /* A session that has a secret gives tokens at any time. */
            row->run != c_session_csrf_token && row->run != c_session_csrf_matches && row->run != c_session_previous_url;
 }

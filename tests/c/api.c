@@ -597,6 +597,7 @@ static void a_view_of_flash_under_on_read_lives_as_long_as_any_other(void) {
     holdall_buf all;
     OK(holdall_session_get_json(session, S("notice"), &notice));
     WANT(HOLDALL_NOT_FOUND, holdall_session_get_json(session, S("notice"), &again));
+    WANT(HOLDALL_NOT_FOUND, holdall_session_data_json(session, S("notice"), &again));
     OK(holdall_session_all(session, &all));
     CHECK(took(&all, "{}"));
     CHECK(same(notice, "\"saved\""));

@@ -72,6 +72,7 @@ CALL(manager_iterate, a->manager, a->visitor, NULL)
 CALL(manager_iterate_at, a->manager, 1, a->visitor, NULL)
 CALL(manager_destroy, a->manager, T(a))
 CALL(session_get_json, a->session, T(a), a->out)
+CALL(session_data_json, a->session, T(a), a->out)
 CALL(session_get_string, a->session, T(a), a->out)
 CALL(session_get_int, a->session, T(a), a->out)
 CALL(session_get_bool, a->session, T(a), a->out)
@@ -145,6 +146,7 @@ static const call calls[] = {
     ROW(manager_iterate_at, MANAGER | VISITOR, NO_OUT, 0, 0),
     ROW(manager_destroy, MANAGER | TEXT, NO_OUT, "0000000000000000000000000000000000000000000000000000000000000000", 0),
     ROW(session_get_json, SESSION | TEXT, OUT(holdall_slice), "n", 0),
+    ROW(session_data_json, SESSION | TEXT, OUT(holdall_slice), "n", 0),
     ROW(session_get_string, SESSION | TEXT, BUF, "s", 0),
     ROW(session_get_int, SESSION | TEXT, OUT(int64_t), "n", 0),
     ROW(session_get_bool, SESSION | TEXT, OUT(bool), "b", 0),

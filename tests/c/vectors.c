@@ -188,6 +188,7 @@ static const operation OPERATIONS[] = {
     CALL(csrf_matches, TRUTH_OF, ),
     CALL(id, VIEW, ),
     CALL(get, VIEW_OF, _json),
+    CALL(data, VIEW_OF, _json),
     CALL(old, VIEW_OF, ),
     CALL(all, BUF, ),
     CALL(previous_url, BUF, ),

@@ -238,7 +238,7 @@ final class World
                 return $call($text($arguments[0]), 'bool');
             case 'id':
                 return $call([], 'holdall_slice');
-            case 'get':
+            case 'get': case 'data':
                 return $call($text($arguments[0]), 'holdall_slice', '_json');
             case 'old':
                 return $call($text($arguments[0]), 'holdall_slice');

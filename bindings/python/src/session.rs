@@ -260,6 +260,16 @@ impl Session {
         Ok(text.map(str::to_owned))
     }
 
+    /// `get_json` of the data alone, flash left out: for adapters of frameworks where the two are apart.
+    #[pyo3(signature = (key, /))]
+    fn data_json(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+        let key = Key(key).text()?;
+        let mut inner = self.loaded(py)?;
+        inner.settle(py, key)?;
+        let text = inner.session.data_json(key).map_err(|error| raised(py, &error))?;
+        Ok(text.map(str::to_owned))
+    }
+
     /// Whether a key is present and not None. Ends no flash.
     #[pyo3(signature = (key, /))]
     fn has(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {

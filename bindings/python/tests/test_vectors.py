@@ -90,6 +90,8 @@ class Handle:
                 return session.destroy(now_ms=self.world.now_ms)
             case "get":
                 return session.get_json(*arguments)
+            case "data":
+                return session.data_json(*arguments)
             case "old":
                 return None if (value := session.old(*arguments)) is None else compact(value)
             case "all":
