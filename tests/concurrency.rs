@@ -324,6 +324,47 @@ fn a_large_record_never_reads_as_half_of_two_commits() {
     });
 }
 
+/// A read without the lock was overtaken by a request that cut the file and one that made it grow again, and gave a state that
+/// had been overwritten before it began. Readers and writers more than cores, so that reads are held up half-way.
+#[test]
+fn no_reader_sees_a_state_older_than_one_it_has_seen() {
+    const LENGTHS: [usize; 6] = [10, 1500, 6000, 300, 9000, 40_000];
+    let commits = scaled(200, 60_000);
+    for place in places() {
+        let token = stored(&place.manager, &[("n", "0")]);
+        let written = AtomicBool::new(false);
+        let reads: u64 = std::thread::scope(|scope| {
+            let read = || {
+                let (mut last, mut reads) = (0, 0);
+                while !written.load(Ordering::Relaxed) {
+                    let n = open(&place.manager, &token).get::<i64>("n").unwrap().unwrap();
+                    assert!(n >= last, "{n} after {last}");
+                    (last, reads) = (n, reads + 1);
+                }
+                reads
+            };
+            let readers: Vec<_> = (0..10).map(|_| scope.spawn(read)).collect();
+            let writers = [0, 1, 2, 3].map(|writer| {
+                let (place, token) = (&place, &token);
+                scope.spawn(move || {
+                    for commit in 0..commits {
+                        let mut session = open(&place.manager, token);
+                        session.increment("n", 1).unwrap();
+                        let length = LENGTHS[(commit * 7 + writer * 3) % LENGTHS.len()];
+                        session.set("text", &"x".repeat(length)).unwrap();
+                        assert_eq!(session.commit().unwrap().outcome(), Outcome::Saved);
+                    }
+                })
+            });
+            let failed = writers.into_iter().any(|writer| writer.join().is_err());
+            written.store(true, Ordering::Relaxed);
+            assert!(!failed);
+            readers.into_iter().map(|reader| reader.join().unwrap()).sum()
+        });
+        figure("R9", place.driver, "reads that saw a state older than one before", format!("0 of {reads}"), "0");
+    }
+}
+
 #[test]
 fn an_exclusive_session_of_a_key_that_comes_and_goes_always_holds_its_lock() {
     // Found in review: a record made between the lock that found nothing and the load was opened without a lock.

@@ -517,7 +517,7 @@ impl Store {
 
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
         let generation = fork::generation()?;
-        let mut doubtful = None;
+        let mut unsure = None;
         for _ in 0..READ_AGAIN {
             let Some((fd, to_write)) = self.directory.open_to_load(locator)? else {
                 return Ok(None);
@@ -528,7 +528,7 @@ impl Store {
             let mut reader = Opened { fd: fd.as_fd(), stat }.reader()?;
             let scan = reader.scan(locator, self.max_record_bytes)?;
             match scan.own {
-                Some(own) if !scan.doubtful => match own.kind {
+                Some(own) if !scan.doubtful && scan.settled => match own.kind {
                     Kind::Record if own.expiry_ms > now_ms => {
                         self.within_limit(&scan)?;
                         let loaded = reader.into_loaded(&own)?;
@@ -545,16 +545,18 @@ impl Store {
                     Kind::Tombstone | Kind::Marker => return Ok(None),
                 },
                 Some(own) if own.kind == Kind::Record && own.expiry_ms > now_ms && scan.too_large.is_none() => {
-                    doubtful = Some(reader.into_loaded(&own)?);
+                    unsure = Some((reader.into_loaded(&own)?, scan.doubtful));
                 }
                 None if scan.foreign.is_some_and(|slot| slot.kind == Kind::Marker) => return Ok(None),
                 _ => {}
             }
         }
-        match (self.load_locked(locator, now_ms, events), doubtful) {
+        match (self.load_locked(locator, now_ms, events), unsure) {
             // A read-only file system: it can be neither locked for writing nor mended. What is whole of it is read.
-            (Err(error), Some(loaded)) if !error.is_retryable() => {
-                events.note(EventKind::RolledBack, locator);
+            (Err(error), Some((loaded, is_doubtful))) if !error.is_retryable() => {
+                if is_doubtful {
+                    events.note(EventKind::RolledBack, locator);
+                }
                 Ok(Some(loaded))
             }
             (loaded, _) => loaded,
@@ -582,13 +584,20 @@ impl Store {
         };
         self.within_limit(&scan)?;
         let loaded = reader.into_loaded(&own)?;
+        let mut place = None;
         if scan.doubtful {
             // Written once more over the damage, so that this is told once and not at every load.
             let mut slot = vec![0; HEADER_BYTES];
             slot.extend_from_slice(loaded.bytes());
-            let place = scan.place(&own, loaded.bytes().len());
+            let place = place.insert(scan.place(&own, loaded.bytes().len()));
             // If this fails, on a full disk for one, the record is as good as before, and is told of again.
-            let _ = self.write(file.fd, &place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
+            let _ = self.write(file.fd, place, &mut slot, &scan.label(Kind::Record, locator, own.expiry_ms));
+        }
+        // What a killed writer left behind the two slots would send every reader here again. Not where it may be a slot
+        // of a regenerate.
+        let was_cut = place.is_some_and(|place| place.cut_to.is_some());
+        if file.size() > 2 * own.class && scan.foreign.is_none() && !was_cut {
+            cut(file.fd, Some(2 * own.class));
         }
         Ok(Some(loaded))
     }

@@ -133,6 +133,9 @@ pub(super) struct Scan {
     pub(super) foreign: Option<Slot>,
     /// Something newer than `own` may have been here: a slot being written now, torn, or damaged.
     pub(super) doubtful: bool,
+    /// A read without the lock is no snapshot: what it found at the beginning of the file may be older than what it found
+    /// behind. Where this is false it may have missed slots that came and went, and `own` be older than the read.
+    pub(super) settled: bool,
     /// `own` holds a record of this size, over the limit: it is not read, and was not checked.
     pub(super) too_large: Option<usize>,
     highest_sequence: u64,
@@ -200,7 +203,8 @@ impl Scan {
 
         // Newest first; a body is only read until an own slot is found whole.
         found.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.sequence));
-        let mut scan = Scan { size, own: None, foreign: None, doubtful: false, too_large: None, highest_sequence };
+        let mut scan =
+            Scan { size, own: None, foreign: None, doubtful: false, settled: false, too_large: None, highest_sequence };
         for slot in found {
             if slot.length > max_record_bytes {
                 // Its header is whole. That is enough to destroy it or to see it expire; only to read it is refused.
@@ -232,11 +236,16 @@ impl Scan {
                 || damaged(own.other())
                 || (size / 2 > own.class && damaged(size / 2))
                 || (blank.has(own.other()) && !own.alone);
-            // A read without the lock is no snapshot. A slot that was alone once, read before another request cut the file and
-            // made it grow again, would seem to be alone still: the cut comes after a slot was written over it.
-            if own.alone && !scan.doubtful && blank.has(own.other()) {
+            // While a file holds two slots of one class they are written in turn, so that whoever finds one whole, and the other whole
+            // or behind it, has found one that was current during the read. It is the changes of class that a read can be
+            // overtaken by: a file that another request cut and made grow again is blank where the newest slot was. So the file
+            // must be as long as this class makes it, which it is but for moments and after kills.
+            scan.settled = size == 2 * own.class;
+            // A slot that was alone when it was read, before another request cut the file and made it grow to the same size,
+            // would seem to be alone still. The cut comes after a slot was written over it.
+            if scan.settled && own.alone && blank.has(own.other()) {
                 let now = Slot::decode(own.offset, &source.header_now(own.offset)?);
-                scan.doubtful = now.is_none_or(|now| now.checksum != own.checksum);
+                scan.settled = now.is_some_and(|now| now.checksum == own.checksum);
             }
         }
         Ok(scan)
@@ -311,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_was_alone_before_the_file_was_cut_and_grew_again_is_doubted() {
+    fn a_slot_that_was_alone_before_the_file_was_cut_and_grew_again_settles_nothing() {
         let large = vec![1; 7000];
         let mut file = Vec::new();
         write(&mut file, &ME, &large, None);
@@ -324,9 +333,29 @@ mod tests {
         let size = alone.len() as u64;
 
         let quiet = Scan::read(&mut Overtaken(alone.clone(), alone.clone()), size, &ME, MAX).expect("infallible");
-        assert!(!quiet.doubtful && quiet.own.is_some());
+        assert!(quiet.settled && quiet.own.is_some());
         let overtaken = Scan::read(&mut Overtaken(alone, file), size, &ME, MAX).expect("infallible");
-        assert!(overtaken.doubtful);
+        assert!(!overtaken.settled);
+    }
+
+    #[test]
+    fn two_slots_that_were_read_before_the_file_was_cut_and_grew_again_settle_nothing() {
+        let (small, large) = (vec![1; 1500], vec![2; 7000]);
+        let mut file = Vec::new();
+        for body in [&small, &small, &large] {
+            write(&mut file, &ME, body, None);
+        }
+        let before = file.clone();
+        assert_eq!(scan(&mut file, &ME).own.map(|own| own.length), Some(large.len()));
+        write(&mut file, &ME, &[3; 10], None);
+        assert!(file.len() < 4096, "it was cut");
+        // The first page was read before all this, the rest when the file had grown again and was not yet written: what is
+        // newest there was not the newest any more when the read began.
+        let mut overtaken = before[..4096].to_vec();
+        overtaken.resize(before.len(), 0);
+        let seen = scan(&mut overtaken, &ME);
+        assert_eq!(seen.own.map(|own| own.length), Some(small.len()));
+        assert!(!seen.doubtful && !seen.settled);
     }
 
     fn scan(file: &mut Vec<u8>, locator: &Locator) -> Scan {
@@ -383,7 +412,8 @@ mod tests {
                 assert!(end <= before.offset || place.offset >= before_end, "{place:?} over {before:?}");
             }
             assert!(body(&mut file, &ME) == Some(new), "write {index}");
-            assert!(!scan(&mut file, &ME).doubtful, "after write {index}");
+            let seen = scan(&mut file, &ME);
+            assert!(!seen.doubtful && seen.settled, "after write {index}");
         }
     }
 
