@@ -15,15 +15,16 @@ from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionMixin, session_json_serializer
 from flask.sessions import SessionInterface as FlaskSessionInterface
 
-import holdall
+from holdall import Commit, SessionManager
+from holdall import Session as EngineSession
 from holdall.errors import InvalidConfigError, InvalidTypeError, InvalidValueError, MisuseError
 
 __all__ = ["Holdall", "NoSession", "Session", "SessionInterface"]
 
 _FLASHES = "_flashes"
 """Where Flask's `flash()` keeps its messages."""
-_THIRTY_DAYS_S = 2_592_000
-"""The engine's own absolute timeout."""
+_NEVER_S = 1_000_000_000
+"""The longest timeout there is, 31 years. Flask's own sessions live as long as they are used."""
 
 
 class Session(SessionMixin):
@@ -35,7 +36,7 @@ class Session(SessionMixin):
 
     accessed = False
 
-    def __init__(self, opened: holdall.Session, serializer: Any = session_json_serializer) -> None:
+    def __init__(self, opened: EngineSession, serializer: Any = session_json_serializer) -> None:
         self._opened = opened
         self._serializer = serializer
         self._handed: dict[str, tuple[Any, str]] = {}
@@ -44,7 +45,7 @@ class Session(SessionMixin):
         self._cleared = False
 
     @property
-    def holdall(self) -> holdall.Session:
+    def holdall(self) -> EngineSession:
         """The engine's session: `regenerate()`, `increment()`, `csrf_token()`, `destroy()` and the rest of its calls.
 
         It gives values as they are stored, with Flask's tags.
@@ -59,7 +60,7 @@ class Session(SessionMixin):
         return self._enter().is_new
 
     @property
-    def modified(self) -> bool:  # type: ignore[override]
+    def modified(self) -> bool:
         """Whether anything was changed, in place or not. To set it is harmless and not needed."""
         return self._modified or any(self._changes())
 
@@ -109,7 +110,7 @@ class Session(SessionMixin):
     def __len__(self) -> int:
         return len(self._enter())
 
-    def pop(self, key: str, *default: Any) -> Any:  # type: ignore[override]
+    def pop(self, key: str, *default: Any) -> Any:
         """As of a dict. A value that another request has changed meanwhile stays for the next one."""
         try:
             value = self[key]
@@ -154,7 +155,7 @@ class Session(SessionMixin):
         # Printing must neither load it nor show what a visitor keeps in it.
         return f"<holdall.flask.Session {self._opened!r}>"
 
-    def commit(self, *, age_flash: bool, refresh: bool) -> holdall.Commit:
+    def commit(self, *, age_flash: bool, refresh: bool) -> Commit:
         """Ends the request. `refresh`: a permanent session that was looked at lives on in full, and its cookie too."""
         opened = self._opened
         # Flask drops the cookie of a session that became empty. Only after clear(): where single keys were deleted, a
@@ -174,7 +175,7 @@ class Session(SessionMixin):
             opened.touch()
         return opened.commit(age_flash=age_flash)
 
-    def _enter(self) -> holdall.Session:
+    def _enter(self) -> EngineSession:
         self.accessed = self._looked_at = True
         return self._opened
 
@@ -233,10 +234,10 @@ class SessionInterface(FlaskSessionInterface):
     serializer: Any = session_json_serializer
     """Writes and reads one value. Types of yours: `app.session_interface.serializer.register(Tag)`, as in Flask."""
 
-    def __init__(self, manager: holdall.SessionManager | None = None) -> None:
+    def __init__(self, manager: SessionManager | None = None) -> None:
         self._manager = manager
 
-    def get_manager(self, app: Flask) -> holdall.SessionManager | None:
+    def get_manager(self, app: Flask) -> SessionManager | None:
         """The manager of this request: the one given, or the application's, made once. None where there is no configuration."""
         if self._manager is not None:
             return self._manager
@@ -246,16 +247,15 @@ class SessionInterface(FlaskSessionInterface):
             manager = app.extensions.setdefault("holdall", self._make_manager(app))
         return manager
 
-    def _make_manager(self, app: Flask) -> holdall.SessionManager:
+    def _make_manager(self, app: Flask) -> SessionManager:
         given = app.config["HOLDALL"]
-        if isinstance(given, holdall.SessionManager):
+        if isinstance(given, SessionManager):
             return given
         if isinstance(given, str):
             given = json.loads(given) if given.lstrip().startswith("{") else {"url": given}
         elif not isinstance(given, Mapping):
             kind = type(given).__name__
             raise InvalidConfigError(f"HOLDALL is a URL, a mapping or a SessionManager, not {kind}")
-        lifetime_s = int(app.permanent_session_lifetime.total_seconds())
         same_site = self.get_cookie_samesite(app)
         cookie = {
             "name": self.get_cookie_name(app),
@@ -268,13 +268,12 @@ class SessionInterface(FlaskSessionInterface):
             "partitioned": app.config.get("SESSION_COOKIE_PARTITIONED", False),
         }
         config = {
-            "idle_timeout_s": lifetime_s,
-            # A permanent session must be able to last as long as Flask says.
-            "absolute_timeout_s": max(lifetime_s, _THIRTY_DAYS_S),
+            "idle_timeout_s": int(app.permanent_session_lifetime.total_seconds()),
+            "absolute_timeout_s": _NEVER_S,
             **given,
             "cookie": {**cookie, **given.get("cookie", {})},
         }
-        return holdall.SessionManager(config)
+        return SessionManager(config)
 
     def open_session(self, app: Flask, request: Request) -> Session | None:
         """Opens the session of a request. Reads nothing yet."""

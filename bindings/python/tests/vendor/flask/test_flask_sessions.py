@@ -9,6 +9,7 @@ Changes:
 |---|---|---|
 | conftest.py | `HOLDALL = "memory:"` and `session_interface`; fixtures that no test here uses are left out | Holdall is put in |
 | test_session_using_session_settings | `/clear` calls `clear()` instead of `pop` of the only key | where a single key was deleted another request may be about to store one; so only `clear()` ends the session |
+| | https instead of http | the cookie is Secure, so that over http it is never sent, and what was not sent needs no removal |
 | test_session_using_samesite_attribute | `update()` makes a new manager and drops the cookie | the settings are read once, when the first session is opened |
 | | for `None`: `samesite=lax` | the engine always says which; Lax is what browsers take where nothing is said |
 | test_missing_session | without `HOLDALL` instead of without a secret key | what Holdall cannot do without |
@@ -136,7 +137,7 @@ def test_session_using_session_settings(app, client):
         flask.session.clear()
         return "Goodbye World"
 
-    rv = client.get("/", "http://www.example.com:8080/test/")
+    rv = client.get("/", "https://www.example.com:8080/test/")
     cookie = rv.headers["set-cookie"].lower()
     # or condition for Werkzeug < 2.3
     assert "domain=example.com" in cookie or "domain=.example.com" in cookie
@@ -146,7 +147,7 @@ def test_session_using_session_settings(app, client):
     assert "samesite" in cookie
     assert "partitioned" in cookie
 
-    rv = client.get("/clear", "http://www.example.com:8080/test/")
+    rv = client.get("/clear", "https://www.example.com:8080/test/")
     cookie = rv.headers["set-cookie"].lower()
     assert "session=;" in cookie
     # or condition for Werkzeug < 2.3
