@@ -256,10 +256,12 @@ class SessionInterface(FlaskSessionInterface):
         elif not isinstance(given, Mapping):
             kind = type(given).__name__
             raise InvalidConfigError(f"HOLDALL is a URL, a mapping or a SessionManager, not {kind}")
+        domain = self.get_cookie_domain(app)
         same_site = self.get_cookie_samesite(app)
         cookie = {
             "name": self.get_cookie_name(app),
-            "domain": self.get_cookie_domain(app),
+            # A leading dot is ignored by browsers (RFC 6265, section 5.2.3), and left out by Flask.
+            "domain": domain.lstrip(".") if domain else None,
             "path": self.get_cookie_path(app),
             "http_only": self.get_cookie_httponly(app),
             "secure": self.get_cookie_secure(app),
