@@ -1,0 +1,271 @@
+"""Django: Holdall as `SESSION_ENGINE = "holdall.django"`.
+
+`SessionStore` keeps Django's contract, sync and async; Django's own middleware reads and writes the cookie. It promises that a
+save stores what this request changed and nothing else, so that parallel requests do not overwrite each other's keys, and that
+changes in place are noticed. It knows nothing of requests and responses.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.serializers import JSONSerializer
+from django.core import signing
+from django.core.exceptions import ImproperlyConfigured
+
+from holdall import InvalidConfigError, InvalidTypeError, InvalidValueError, SessionManager
+from holdall import Session as EngineSession
+
+__all__ = ["SessionStore", "manager"]
+
+_NEVER_S = 1_000_000_000
+"""The longest timeout there is, 31 years. How long a session lives is said at each save, as Django counts it."""
+
+_making = threading.Lock()
+
+
+@functools.lru_cache(maxsize=None)
+def _made(document: str) -> SessionManager:
+    return SessionManager(document)
+
+
+def manager() -> SessionManager:
+    """The manager of the setting `HOLDALL`, one in a process: two would not share what they keep in memory."""
+    given = getattr(settings, "HOLDALL", None)
+    if isinstance(given, str):
+        fields = json.loads(given) if given.lstrip().startswith("{") else {"url": given}
+    elif isinstance(given, Mapping):
+        fields = dict(given)
+    else:
+        raise ImproperlyConfigured(
+            "The session engine holdall.django needs the setting HOLDALL: the URL of a driver, as "
+            '"file:///var/lib/app/sessions", or a mapping'
+        )
+    timeouts = dict.fromkeys(("idle_timeout_s", "absolute_timeout_s", "new_idle_timeout_s"), _NEVER_S)
+    document = json.dumps({**timeouts, **fields}, sort_keys=True)
+    try:
+        with _making:
+            return _made(document)
+    except InvalidConfigError as error:
+        raise ImproperlyConfigured(f"HOLDALL: {error}") from error
+
+
+class _Base:
+    """What a dict of session data was when it was loaded or saved last: a save stores the difference."""
+
+    def __init__(self, data: dict[str, Any], texts: dict[str, str], *, cleared: bool = False) -> None:
+        self.data = data
+        self.texts = texts
+        self.objects = dict(data) if texts else {}
+        self.cleared = cleared
+        # What `modified` compares with. Set to False, it begins anew.
+        self.seen: Mapping[str, str | None] = texts
+
+
+class SessionStore(SessionBase):
+    """A visitor's session as Django knows it. Its key is the engine's id: chosen by the engine, and never adopted."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        self._manager = manager()
+        self._last: _Base | None = None
+        super().__init__(session_key)
+
+    # What was changed.
+
+    @property
+    def modified(self) -> bool:
+        """Whether anything was changed since it was loaded or since this was set to False, in place or not."""
+        if self._modified or not hasattr(self, "_session_cache"):
+            return self._modified
+        return self._seen() != self._base().seen
+
+    @modified.setter
+    def modified(self, modified: bool) -> None:
+        self._modified = modified
+        if not modified and hasattr(self, "_session_cache"):
+            self._base().seen = self._seen()
+
+    def _base(self) -> _Base:
+        if self._last is None or self._last.data is not self._session_cache:
+            # A new dict, of a visitor without a record.
+            self._last = _Base(self._session_cache, {})
+        return self._last
+
+    def _seen(self) -> dict[str, str | None]:
+        seen: dict[str, str | None] = {}
+        for key, value in self._session_cache.items():
+            try:
+                seen[key] = self._text(key, value)
+            except InvalidValueError:
+                # The save says why it cannot be kept; asking whether it has changed must not.
+                seen[key] = None
+        return seen
+
+    def clear(self) -> None:
+        super().clear()
+        self._last = _Base(self._session_cache, {}, cleared=True)
+
+    # Values.
+
+    def _text(self, key: str, value: Any) -> str:
+        """The serializer's text of a value."""
+        if not isinstance(key, str):
+            raise InvalidTypeError(f"a session's keys are str, not {type(key).__name__}")
+        try:
+            return str(self.serializer().dumps(value), "latin-1")
+        except TypeError as error:
+            raise InvalidTypeError(f"the value of {key!r}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidValueError(f"the value of {key!r}: {error}") from error
+
+    @property
+    def _keeps_json(self) -> bool:
+        return issubclass(self.serializer, JSONSerializer)
+
+    def _to_json(self, text: str, value: Any) -> str:
+        """What is stored of a value: the text if it is JSON, else a signed string, as `SESSION_SERIALIZER` always was."""
+        if self._keeps_json:
+            return text
+        signer = signing.TimestampSigner(salt=self.key_salt)
+        return json.dumps(signer.sign_object(value, serializer=self.serializer, compress=True))
+
+    def _of_json(self, text: str) -> Any:
+        if self._keeps_json:
+            # Django's serializer reads Latin-1, another language may have written UTF-8.
+            ascii_text = text if text.isascii() else json.dumps(json.loads(text))
+            return self.serializer().loads(ascii_text.encode("ascii"))
+        signer = signing.TimestampSigner(salt=self.key_salt)
+        return signer.unsign_object(json.loads(text), serializer=self.serializer)
+
+    # The store.
+
+    def load(self) -> dict[str, Any]:
+        opened = self._manager.open_token(self.session_key, mode="read_only")
+        if opened.is_new:
+            self._session_key = None
+            return {}
+        try:
+            data = {key: self._of_json(opened.get_json(key) or "null") for key in opened}
+        except signing.BadSignature:
+            # As Django does it after SECRET_KEY has changed.
+            logging.getLogger("django.security.SuspiciousSession").warning("Session data corrupted")
+            self._session_key = None
+            return {}
+        if not hasattr(self, "_session_cache"):
+            self._last = _Base(data, {key: self._text(key, value) for key, value in data.items()})
+        return data
+
+    def exists(self, session_key: str | None) -> bool:
+        return bool(session_key) and not self._manager.open_token(session_key, mode="read_only").is_new
+
+    def create(self) -> None:
+        self._get_session(no_load=True)
+        self._save(self._manager.open_token(), creates=True)
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:
+        """Stores what was changed since the load, on the record as it is stored now.
+
+        Raises `UpdateError` where another request has ended the session or given it a new key meanwhile.
+        """
+        key = self.session_key
+        if must_create and self.exists(key):
+            raise CreateError
+        if key is None or must_create:
+            return self.create()
+        # Where the record has vanished this forgets the key.
+        self._get_session()
+        self._save(self._manager.open_token(key), creates=False)
+
+    def cycle_key(self) -> None:
+        """A new key for the same session, and for what another request is storing in it.
+
+        Where another request has ended it meanwhile its data does not come back: what this request set begins a new one.
+        """
+        data = self._get_session()
+        if self.session_key is None:
+            return self.create()
+        opened = self._manager.open_token(self.session_key)
+        opened.regenerate()
+        try:
+            self._save(opened, creates=False)
+        except UpdateError:
+            texts = self._base().texts
+            self._session_cache = {key: data[key] for key in data if self._text(key, data[key]) != texts.get(key)}
+            return self.create()
+        self.modified = True
+
+    async def acycle_key(self) -> None:
+        await sync_to_async(self.cycle_key)()
+
+    def delete(self, session_key: str | None = None) -> None:
+        session_key = session_key or self.session_key
+        if session_key is not None:
+            self._manager.open_token(session_key).destroy()
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        manager().sweep()
+
+    def _get_new_session_key(self) -> str:
+        return str(self._manager.open_token().id)
+
+    async def _aget_new_session_key(self) -> str:
+        return self._get_new_session_key()
+
+    def _save(self, opened: EngineSession, *, creates: bool) -> None:
+        if opened.is_new and not creates:
+            raise UpdateError
+        data: dict[str, Any] = self._session_cache
+        texts = {key: self._text(key, value) for key, value in data.items()}
+        age_s = self.get_expiry_age(expiry=data.get("_session_expiry"))
+        if age_s <= 0:
+            # It is over already, and what is over is not stored.
+            self._session_key = opened.id
+            opened.destroy()
+            self._last = _Base(data, {})
+            return
+        self._write(opened, data, texts, creates)
+        opened.set_idle_timeout(min(age_s, _NEVER_S))
+        opened.touch()
+        if creates:
+            # A record of its own also where there is no data yet: Django's contract.
+            opened.csrf_token()
+        if opened.commit(age_flash=False).outcome in ("gone", "moved"):
+            raise UpdateError
+        self._session_key = opened.id
+        self._last = _Base(data, texts)
+
+    def _write(self, opened: EngineSession, data: dict[str, Any], texts: dict[str, str], creates: bool) -> None:
+        base = _Base(data, {}) if creates else self._base()
+        if base.cleared:
+            opened.flush()
+        opened.delete(*(base.texts.keys() - texts.keys()))
+        for key, text in texts.items():
+            before = base.texts.get(key)
+            if text == before:
+                continue
+            stored = self._to_json(text, data[key])
+            if before is None or base.objects[key] is not data[key]:
+                opened.set_json(key, stored)
+            elif opened.exists(key):
+                # Changed in place. What was appended to a list is, also where another request has appended to it too.
+                added = self._added(before, text)
+                for element in added:
+                    opened.push(key, element)
+                if not added:
+                    opened.replace_json(key, stored)
+
+    def _added(self, before: str, now: str) -> list[Any]:
+        if not self._keeps_json or before[0] != "[" or now[0] != "[":
+            return []
+        old, new = json.loads(before), json.loads(now)
+        return new[len(old) :] if new[: len(old)] == old else []
