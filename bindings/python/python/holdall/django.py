@@ -32,7 +32,7 @@ _NEVER_S = 1_000_000_000
 _making = threading.Lock()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _made(document: str) -> SessionManager:
     return SessionManager(document)
 
@@ -72,6 +72,9 @@ class _Base:
 
 class SessionStore(SessionBase):
     """A visitor's session as Django knows it. Its key is the engine's id: chosen by the engine, and never adopted."""
+
+    # Django's own: the data, loaded at the first access. Its stubs leave it out.
+    _session: dict[str, Any]
 
     def __init__(self, session_key: str | None = None) -> None:
         self._manager = manager()
@@ -167,8 +170,9 @@ class SessionStore(SessionBase):
         return bool(session_key) and not self._manager.open_token(session_key, mode="read_only").is_new
 
     def create(self) -> None:
-        self._get_session(no_load=True)
-        self._save(self._manager.open_token(), creates=True)
+        # Nothing is loaded: it begins with what was set so far.
+        self._session_cache: dict[str, Any] = getattr(self, "_session_cache", {})
+        self._save(self._manager.open_token(), self._session_cache, creates=True)
         self.modified = True
 
     def save(self, must_create: bool = False) -> None:
@@ -181,22 +185,22 @@ class SessionStore(SessionBase):
             raise CreateError
         if key is None or must_create:
             return self.create()
-        # Where the record has vanished this forgets the key.
-        self._get_session()
-        self._save(self._manager.open_token(key), creates=False)
+        # Loads, if that has not been done; the key is forgotten where the record has vanished.
+        data = self._session
+        self._save(self._manager.open_token(key), data, creates=False)
 
     def cycle_key(self) -> None:
         """A new key for the same session, and for what another request is storing in it.
 
         Where another request has ended it meanwhile its data does not come back: what this request set begins a new one.
         """
-        data = self._get_session()
+        data = self._session
         if self.session_key is None:
             return self.create()
         opened = self._manager.open_token(self.session_key)
         opened.regenerate()
         try:
-            self._save(opened, creates=False)
+            self._save(opened, data, creates=False)
         except UpdateError:
             texts = self._base().texts
             self._session_cache = {key: data[key] for key in data if self._text(key, data[key]) != texts.get(key)}
@@ -221,10 +225,9 @@ class SessionStore(SessionBase):
     async def _aget_new_session_key(self) -> str:
         return self._get_new_session_key()
 
-    def _save(self, opened: EngineSession, *, creates: bool) -> None:
+    def _save(self, opened: EngineSession, data: dict[str, Any], *, creates: bool) -> None:
         if opened.is_new and not creates:
             raise UpdateError
-        data: dict[str, Any] = self._session_cache
         texts = {key: self._text(key, value) for key, value in data.items()}
         age_s = self.get_expiry_age(expiry=data.get("_session_expiry"))
         if age_s <= 0:

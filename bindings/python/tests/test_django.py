@@ -1,0 +1,413 @@
+"""Django with its own middleware, client and authentication, over Holdall."""
+
+import asyncio
+import json
+import pathlib
+import re
+import threading
+import time
+
+import django_settings
+import pytest
+
+import holdall
+
+django_settings.set_up()
+
+from django.contrib import auth  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.sessions.backends.base import CreateError, UpdateError  # noqa: E402
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.core.signing import JSONSerializer  # noqa: E402
+from django.http import HttpResponse, JsonResponse  # noqa: E402
+from django.test import AsyncClient, Client, override_settings  # noqa: E402
+from django.urls import path  # noqa: E402
+
+from holdall.django import SessionStore, manager  # noqa: E402
+
+DOCUMENT = pathlib.Path(__file__).parents[3] / "docs" / "python" / "django.md"
+
+
+def add(request):
+    request.session[request.GET["key"]] = request.GET["value"]
+    barrier = BARRIERS.get(request.GET.get("wait"))
+    if barrier:
+        barrier.wait(10)
+    return HttpResponse()
+
+
+def append(request):
+    """Changes in place, and says nothing about it."""
+    if "new" in request.GET:
+        request.session["cart"] = []
+    else:
+        request.session["cart"].append(request.GET["item"])
+    barrier = BARRIERS.get(request.GET.get("wait"))
+    if barrier:
+        barrier.wait(10)
+    return HttpResponse(status=int(request.GET.get("status", 200)))
+
+
+def show(request):
+    return JsonResponse(dict(request.session.items()))
+
+
+def sign_in(request):
+    auth.login(request, User.objects.get(username="ann"))
+    return HttpResponse()
+
+
+def sign_out(request):
+    auth.logout(request)
+    return HttpResponse()
+
+
+def who(request):
+    return HttpResponse(request.user.get_username())
+
+
+def slow(request):
+    """Another request of the same visitor signs out meanwhile."""
+    request.session["note"] = "late"
+    SessionStore(request.session.session_key).flush()
+    return HttpResponse()
+
+
+async def asynchronous(request):
+    count = await request.session.aget("count", 0) + 1
+    await request.session.aset("count", count)
+    return HttpResponse(str(count))
+
+
+urlpatterns = [
+    path("add", add),
+    path("append", append),
+    path("show", show),
+    path("sign-in", sign_in),
+    path("sign-out", sign_out),
+    path("who", who),
+    path("slow", slow),
+    path("asynchronous", asynchronous),
+]
+BARRIERS = {}
+
+
+@pytest.fixture(autouse=True)
+def configured(url):
+    # Each test has records of its own.
+    with override_settings(HOLDALL={"url": url, "max_keys": 4000}):
+        yield
+        BARRIERS.clear()
+
+
+@pytest.fixture(scope="module")
+def ann():
+    call_command("migrate", verbosity=0)
+    user = User.objects.create_user("ann", password="first")
+    yield user
+    user.delete()
+
+
+def stored(key):
+    return dict(SessionStore(key).items())
+
+
+def begun(**values):
+    store = SessionStore()
+    store.update(values)
+    store.save()
+    return store
+
+
+# Requests.
+
+
+def test_parallel_requests_each_keep_their_key():
+    client = Client()
+    client.get("/add?key=first&value=1")
+    cookie = client.cookies["sessionid"].value
+    assert len(cookie) == 43
+    BARRIERS["all"] = threading.Barrier(26)
+
+    def request(letter):
+        mine = Client()
+        mine.cookies["sessionid"] = cookie
+        assert mine.get(f"/add?key={letter}&value={letter}&wait=all").status_code == 200
+
+    threads = [threading.Thread(target=request, args=(letter,)) for letter in "abcdefghijklmnopqrstuvwxyz"]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert client.get("/show").json() == {"first": "1", **{letter: letter for letter in "abcdefghijklmnopqrstuvwxyz"}}
+
+
+def test_what_was_changed_in_place_is_saved_and_parallel_requests_append_to_one_list():
+    client = Client()
+    client.get("/append?new=1")
+    assert client.get("/show").json() == {"cart": []}
+    response = client.get("/append?item=apple")
+    assert response.cookies["sessionid"]["max-age"] == 1209600
+    assert client.get("/show").json() == {"cart": ["apple"]}
+
+    BARRIERS["both"] = threading.Barrier(2)
+
+    def request(item):
+        mine = Client()
+        mine.cookies["sessionid"] = client.cookies["sessionid"].value
+        mine.get(f"/append?item={item}&wait=both")
+
+    threads = [threading.Thread(target=request, args=(item,)) for item in ("pear", "plum")]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    cart = client.get("/show").json()["cart"]
+    assert cart[0] == "apple" and sorted(cart[1:]) == ["pear", "plum"]
+
+
+def test_what_is_only_read_is_not_written_and_sets_no_cookie():
+    client = Client()
+    assert not client.get("/show").cookies
+    client.get("/append?new=1")
+    before = manager().stats()["commits"]
+    response = client.get("/show")
+    assert not response.cookies and response["Vary"] == "Cookie"
+    assert manager().stats()["commits"] == before
+
+
+def test_a_failed_response_saves_nothing():
+    client = Client()
+    client.get("/append?new=1")
+    assert client.get("/append?item=apple&status=500").status_code == 500
+    assert client.get("/show").json() == {"cart": []}
+
+
+def test_a_request_that_was_signed_out_meanwhile_is_interrupted():
+    client = Client()
+    client.get("/add?key=a&value=1")
+    key = client.cookies["sessionid"].value
+    assert client.get("/slow").status_code == 400
+    assert stored(key) == {}
+
+
+def test_asynchronous_views():
+    async def walk():
+        client = AsyncClient()
+        return [(await client.get("/asynchronous")).content for _ in range(3)]
+
+    assert asyncio.run(walk()) == [b"1", b"2", b"3"]
+
+
+# Signing in.
+
+
+def test_signing_in_changes_the_key_and_keeps_the_data(ann):
+    client = Client()
+    client.get("/add?key=before&value=1")
+    before = client.cookies["sessionid"].value
+    # Stored by another request while this one signs in.
+    store = SessionStore(before)
+    store["meanwhile"] = 1
+    store.save()
+    client.get("/sign-in")
+    after = client.cookies["sessionid"].value
+    assert after != before and not SessionStore().exists(before)
+    assert client.get("/who").content == b"ann"
+    assert stored(after).items() >= {"before": "1", "meanwhile": 1}.items()
+
+    client.get("/sign-out")
+    assert not SessionStore().exists(after) and client.get("/who").content == b""
+
+
+def test_a_new_password_signs_out_everyone_else(ann):
+    here, there = Client(), Client()
+    here.get("/sign-in")
+    there.get("/sign-in")
+    assert here.get("/who").content == there.get("/who").content == b"ann"
+    ann.set_password("second")
+    ann.save()
+    assert here.get("/who").content == there.get("/who").content == b""
+
+
+def test_a_request_keeps_what_others_store_while_the_key_changes():
+    first = begun(a=1)
+    key = first.session_key
+    assert first["a"] == 1
+    other = SessionStore(key)
+    other["b"] = 2
+    other.save()
+    first["c"] = 3
+    first.cycle_key()
+    assert stored(first.session_key) == {"a": 1, "b": 2, "c": 3}
+    assert not first.exists(key)
+    other["late"] = 1
+    with pytest.raises(UpdateError):
+        other.save()
+
+
+def test_what_was_signed_out_does_not_come_back_with_a_new_key():
+    store = begun(secret="s")
+    assert store["secret"] == "s"
+    SessionStore(store.session_key).delete()
+    store["mine"] = 1
+    store.cycle_key()
+    assert dict(store.items()) == stored(store.session_key) == {"mine": 1}
+
+
+# The store.
+
+
+def test_a_save_stores_what_was_changed_and_nothing_else():
+    key = begun(a=1, b=[1], c={"x": 1}, d=1).session_key
+    mine, other = SessionStore(key), SessionStore(key)
+    assert dict(mine.items()) == dict(other.items())
+    del other["a"]
+    other["d"] = 2
+    other["c"]["y"] = 2
+    other.save()
+    mine["new"] = None
+    mine["b"].append(2)
+    mine.save()
+    assert stored(key) == {"b": [1, 2], "c": {"x": 1, "y": 2}, "d": 2, "new": None}
+    # The same stores once more: what the other did meanwhile stays.
+    other["b"].append(3)
+    other["e"] = 1
+    other.save()
+    mine["b"].append(4)
+    mine["c"]["z"] = 3
+    mine.save()
+    assert stored(key) == {"b": [1, 2, 3, 4], "c": {"x": 1, "z": 3}, "d": 2, "e": 1, "new": None}
+
+
+def test_a_cleared_session_has_what_was_set_after():
+    key = begun(a=1, b=2).session_key
+    store = SessionStore(key)
+    store.clear()
+    store["c"] = 3
+    other = SessionStore(key)
+    other["d"] = 4
+    other.save()
+    store.save()
+    assert stored(key) == {"c": 3}
+
+
+def test_modified_notices_what_was_changed_in_place():
+    store = begun(cart=[1])
+    store = SessionStore(store.session_key)
+    assert store["cart"] == [1] and not store.modified
+    store["cart"].append(2)
+    assert store.modified
+    store.modified = False
+    assert not store.modified
+    store["cart"].append({1})
+    assert store.modified
+    with pytest.raises(TypeError, match="cart.*set"):
+        store.save()
+    assert stored(store.session_key) == {"cart": [1]}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("when", threading.Lock(), TypeError, "when.*lock"),
+        (1, "value", TypeError, "keys are str, not int"),
+        ("number", float("nan"), ValueError, "number"),
+        ("large", "x" * 2_000_000, holdall.TooLargeError, "1048576"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_by_name_and_nothing_is_stored(key, value, error, message):
+    store = begun(a=1)
+    store["b"] = 2
+    store[key] = value
+    with pytest.raises(error, match=message):
+        store.save()
+    assert stored(store.session_key) == {"a": 1}
+
+
+def test_a_key_is_never_adopted():
+    for key in ("1234567890", "A" * 43, "../../../../etc/passwd", "\u00e9" * 43):
+        store = SessionStore(key)
+        assert store.get("a") is None and store.session_key is None
+        store["a"] = 1
+        store.save()
+        assert store.session_key != key and not store.exists(key)
+        with pytest.raises(UpdateError):
+            SessionStore(key).save()
+    with pytest.raises(CreateError):
+        SessionStore(store.session_key).save(must_create=True)
+
+
+def test_expiry_is_as_django_counts_it(tmp_path):
+    with override_settings(HOLDALL=f"file://{tmp_path}/expiry"):
+        for expiry in (None, 0, 3600, 10_000_000):
+            store = SessionStore()
+            store["a"] = 1
+            store.set_expiry(expiry)
+            store.save()
+            (_, expiry_ms, _) = next(record for record in manager().records())
+            assert abs(expiry_ms / 1000 - time.time() - (expiry or 1209600)) < 5
+            store.delete()
+        ends = begun(a=1)
+        ends.set_expiry(1)
+        ends.save()
+        stays = begun(b=1)
+        assert len(manager().records()) == 2
+        time.sleep(1.1)
+        assert stored(ends.session_key) == {}
+        call_command("clearsessions")
+        assert [stored(stays.session_key)] == [{"b": 1}] and len(manager().records()) == 1
+
+
+class Reversed:
+    """A serializer that is not JSON."""
+
+    def dumps(self, obj):
+        return JSONSerializer().dumps(obj)[::-1]
+
+    def loads(self, data):
+        return JSONSerializer().loads(data[::-1])
+
+
+@override_settings(SESSION_SERIALIZER="test_django.Reversed")
+def test_another_serializer_is_kept_as_a_signed_string(caplog):
+    store = begun(cart=[1], word="w")
+    key = store.session_key
+    raw = manager().open_token(key, mode="read_only")
+    assert isinstance(raw["cart"], str) and raw["cart"].count(":") == 2
+    store = SessionStore(key)
+    assert dict(store.items()) == {"cart": [1], "word": "w"} and not store.modified
+    store["cart"].append(2)
+    assert store.modified
+    store.save()
+    assert stored(key) == {"cart": [1, 2], "word": "w"}
+    with override_settings(SECRET_KEY="another"):
+        assert stored(key) == {}
+    assert "Session data corrupted" in caplog.text
+
+
+def test_json_is_what_other_languages_read():
+    store = begun(word="\u00e9\u4e2d", tuple=(1, 2), number=2**70)
+    opened = manager().open_token(store.session_key)
+    assert opened.all() == {"word": "\u00e9\u4e2d", "tuple": [1, 2], "number": 2**70}
+    opened.set_json("word", '"\u4e2d\u00e9"')
+    opened.commit()
+    assert stored(store.session_key)["word"] == "\u4e2d\u00e9"
+
+
+@pytest.mark.parametrize("wrong", [None, 7, "redis:", {"url": "memory:", "idle": 1}])
+def test_a_wrong_setting_is_named(wrong):
+    with override_settings(HOLDALL=wrong), pytest.raises(ImproperlyConfigured, match="HOLDALL"):
+        SessionStore()
+
+
+def test_the_application_of_the_document_runs():
+    """In a process of its own: Django has one configuration a process."""
+    import subprocess
+    import sys
+
+    code = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(), re.S).group(1)
+    walk = """
+from django.test import Client
+client = Client()
+print([client.get("/").content.decode() for _ in range(2)], len(client.cookies["sessionid"].value))
+"""
+    ran = subprocess.run([sys.executable, "-c", code + walk], capture_output=True, text=True, timeout=30)
+    assert ran.stdout.strip() == json.dumps(["Seen: /", "Seen: /, /"]).replace('"', "'") + " 43", ran.stderr
