@@ -1,6 +1,7 @@
 """Django with its own middleware, client and authentication, over Holdall."""
 
 import asyncio
+import itertools
 import json
 import pathlib
 import re
@@ -91,12 +92,13 @@ urlpatterns = [
     path("asynchronous", asynchronous),
 ]
 BARRIERS = {}
+NUMBERS = itertools.count(1000)
 
 
 @pytest.fixture(autouse=True)
 def configured(url):
-    # Each test has records of its own.
-    with override_settings(HOLDALL={"url": url, "max_keys": 4000}):
+    # Each test has a manager of its own, also in memory.
+    with override_settings(HOLDALL={"url": url, "max_keys": next(NUMBERS)}):
         yield
         BARRIERS.clear()
 
@@ -277,6 +279,67 @@ def test_a_save_stores_what_was_changed_and_nothing_else():
     assert stored(key) == {"b": [1, 2, 3, 4], "c": {"x": 1, "z": 3}, "d": 2, "e": 1, "new": None}
 
 
+def test_what_was_set_is_stored_also_where_another_request_deleted_it():
+    key = begun(a=1, b=[1]).session_key
+    mine, other = SessionStore(key), SessionStore(key)
+    assert mine["a"] == 1 and mine["b"] == [1]
+    other.pop("a"), other.pop("b")
+    other.save()
+    mine["a"] = 2
+    mine["b"].append(2)
+    mine.save()
+    # The list was changed in place, and there is none any more.
+    assert stored(key) == {"a": 2}
+
+
+class Meanwhile(JSONSerializer):
+    """A serializer in whose midst another request comes."""
+
+    request = None
+
+    def dumps(self, obj):
+        request, Meanwhile.request = Meanwhile.request, None
+        if request is not None:
+            request()
+        return super().dumps(obj)
+
+
+@override_settings(SESSION_SERIALIZER="test_django.Meanwhile")
+@pytest.mark.parametrize("end", ["delete", "cycle_key", "flush"])
+def test_a_session_that_ends_while_it_is_saved_is_told(end):
+    store = begun(a=1)
+    store["b"] = 2
+    other = SessionStore(store.session_key)
+    assert other["a"] == 1
+    Meanwhile.request = getattr(other, end)
+    with pytest.raises(UpdateError):
+        store.save()
+    assert stored(store.session_key) == {}
+
+
+def test_a_save_without_a_change_extends_the_session():
+    store = begun(a=1)
+    (before,) = manager().records()
+    time.sleep(0.01)
+    store.save()
+    (after,) = manager().records()
+    assert after[0] == before[0] and after[1] > before[1]
+
+
+def test_one_manager_for_all_threads(url):
+    with override_settings(HOLDALL={"url": url, "max_keys": 3999}):
+        together, made = threading.Barrier(16), []
+
+        def make():
+            together.wait(10)
+            made.append(manager())
+
+        threads = [threading.Thread(target=make) for _ in range(16)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert len(made) == 16 and len(set(map(id, made))) == 1
+
+
 def test_a_cleared_session_has_what_was_set_after():
     key = begun(a=1, b=2).session_key
     store = SessionStore(key)
@@ -351,9 +414,11 @@ def test_expiry_is_as_django_counts_it(tmp_path):
         stays = begun(b=1)
         assert len(manager().records()) == 2
         time.sleep(1.1)
-        assert stored(ends.session_key) == {}
+        files = {path for path in tmp_path.rglob("*") if path.is_file()}
         call_command("clearsessions")
-        assert [stored(stays.session_key)] == [{"b": 1}] and len(manager().records()) == 1
+        assert len(files - {path for path in tmp_path.rglob("*") if path.is_file()}) == 1
+        assert len(manager().records()) == 1
+        assert (stored(ends.session_key), stored(stays.session_key)) == ({}, {"b": 1})
 
 
 class Reversed:

@@ -256,6 +256,35 @@ def test_what_was_changed_in_place_is_saved_and_modified_says_so(app, client):
     assert app.extensions["holdall"].stats()["commits"]["saved"] == before
 
 
+def test_update_sets_all_or_nothing_and_keeps_what_was_given(app, client):
+    def view():
+        with pytest.raises(TypeError, match="lock"):
+            flask.session.update(fine=1, lock=threading.Lock())
+        given = [1]
+        flask.session.update(given=given)
+        given.append(2)
+        return ""
+
+    run(app, client, view)
+    assert data(app, client) == {"given": [1, 2]}
+
+
+def test_of_two_defaults_the_first_is_kept(app, client):
+    run(app, client, lambda: flask.session.update(a=1) or "")
+    cookie = cookie_of(client)
+
+    def view():
+        assert flask.session.setdefault("theme", "mine") == "mine"
+        other = app.test_client()
+        other.set_cookie("session", cookie)
+        with other.session_transaction() as session:
+            session.setdefault("theme", "first")
+        return ""
+
+    run(app, client, view)
+    assert data(app, client) == {"a": 1, "theme": "first"}
+
+
 def test_it_is_a_mapping(app, client):
     def walk():
         session = flask.session
