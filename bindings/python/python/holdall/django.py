@@ -49,7 +49,7 @@ def manager() -> SessionManager:
             "The session engine holdall.django needs the setting HOLDALL: the URL of a driver, as "
             '"file:///var/lib/app/sessions", or a mapping'
         )
-    timeouts = dict.fromkeys(("idle_timeout_s", "absolute_timeout_s", "new_idle_timeout_s"), _NEVER_S)
+    timeouts = {"idle_timeout_s": _NEVER_S, "absolute_timeout_s": _NEVER_S}
     document = json.dumps({**timeouts, **fields}, sort_keys=True)
     try:
         with _making:
@@ -246,6 +246,12 @@ class SessionStore(SessionBase):
             raise UpdateError
         self._session_key = opened.id
         self._last = _Base(data, texts)
+        if creates:
+            # The engine keeps a new record short until its cookie comes back. Django's requests that only read save nothing, so
+            # that it would end early.
+            came_back = self._manager.open_token(self.session_key)
+            came_back.touch()
+            came_back.commit(age_flash=False)
 
     def _write(self, opened: EngineSession, data: dict[str, Any], texts: dict[str, str], creates: bool) -> None:
         base = _Base(data, {}) if creates else self._base()
