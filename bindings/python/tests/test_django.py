@@ -229,7 +229,8 @@ def test_a_new_password_signs_out_everyone_else(ann):
     assert here.get("/who").content == there.get("/who").content == b""
 
 
-def test_a_request_keeps_what_others_store_while_the_key_changes():
+@pytest.mark.parametrize("cycle", [SessionStore.cycle_key, lambda store: asyncio.run(store.acycle_key())])
+def test_a_request_keeps_what_others_store_while_the_key_changes(cycle):
     first = begun(a=1)
     key = first.session_key
     assert first["a"] == 1
@@ -237,7 +238,7 @@ def test_a_request_keeps_what_others_store_while_the_key_changes():
     other["b"] = 2
     other.save()
     first["c"] = 3
-    first.cycle_key()
+    cycle(first)
     assert stored(first.session_key) == {"a": 1, "b": 2, "c": 3}
     assert not first.exists(key)
     other["late"] = 1
