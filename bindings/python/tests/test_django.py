@@ -341,6 +341,14 @@ def test_one_manager_for_all_threads(url):
         assert len(made) == 16 and len(set(map(id, made))) == 1
 
 
+def test_true_one_and_one_point_are_three_values():
+    store = SessionStore(begun(a=1, b=1, c=True, d=None).session_key)
+    store["a"], store["b"], store["c"], store["d"] = True, 1.0, 1, False
+    store.save()
+    kept = stored(store.session_key)
+    assert [repr(kept[key]) for key in "abcd"] == ["True", "1.0", "1", "False"]
+
+
 def test_a_cleared_session_has_what_was_set_after():
     key = begun(a=1, b=2).session_key
     store = SessionStore(key)
@@ -459,7 +467,7 @@ def test_json_is_what_other_languages_read():
     assert stored(store.session_key)["word"] == "\u4e2d\u00e9"
 
 
-@pytest.mark.parametrize("wrong", [None, 7, "redis:", {"url": "memory:", "idle": 1}])
+@pytest.mark.parametrize("wrong", [None, 7, "redis:", "{not JSON", {"url": "memory:", "idle": 1}])
 def test_a_wrong_setting_is_named(wrong):
     with override_settings(HOLDALL=wrong), pytest.raises(ImproperlyConfigured, match="HOLDALL"):
         SessionStore()

@@ -351,7 +351,7 @@ def test_a_failed_response_saves_nothing_unless_told_to(app, client):
     app.config.update(TESTING=False, PROPAGATE_EXCEPTIONS=False)
     run(app, client, lambda: flask.session.update(a=1) or "")
     for status in (500, 503):
-        run(app, client, lambda: flask.session.clear() or ("", status))
+        run(app, client, lambda status=status: flask.session.clear() or ("", status))
     run(app, client, lambda: flask.session.clear() or 1 / 0)
     assert data(app, client) == {"a": 1}
     run(app, client, lambda: flask.session.update(b=2) or ("", 404))
@@ -564,6 +564,7 @@ def test_without_a_configuration_it_reads_as_empty_and_says_what_is_missing():
     [
         ({"HOLDALL": 7}, "HOLDALL"),
         ({"HOLDALL": "redis:"}, "url"),
+        ({"HOLDALL": "{not JSON"}, "HOLDALL"),
         ({"HOLDALL": {"url": "memory:", "idle": 1}}, "idle"),
         ({"HOLDALL": "memory:", "SESSION_COOKIE_NAME": "__Host-sid"}, "cookie.secure"),
     ],

@@ -21,7 +21,7 @@ from django.contrib.sessions.serializers import JSONSerializer
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 
-from holdall import InvalidConfigError, InvalidTypeError, InvalidValueError, SessionManager
+from holdall import InvalidTypeError, InvalidValueError, SessionManager
 from holdall import Session as EngineSession
 
 __all__ = ["SessionStore", "manager"]
@@ -29,45 +29,45 @@ __all__ = ["SessionStore", "manager"]
 _NEVER_S = 1_000_000_000
 """The longest timeout there is, 31 years. How long a session lives is said at each save, as Django counts it."""
 
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+"""Types that nothing can change in place."""
+
 _making = threading.Lock()
 
 
 @functools.cache
 def _made(document: str) -> SessionManager:
-    return SessionManager(document)
+    try:
+        fields = json.loads(document) if document.lstrip().startswith("{") else {"url": document}
+        return SessionManager({"idle_timeout_s": _NEVER_S, "absolute_timeout_s": _NEVER_S, **fields})
+    except ValueError as error:
+        raise ImproperlyConfigured(f"HOLDALL: {error}") from error
 
 
 def manager() -> SessionManager:
     """The manager of the setting `HOLDALL`, one in a process: two would not share what they keep in memory."""
     given = getattr(settings, "HOLDALL", None)
-    if isinstance(given, str):
-        fields = json.loads(given) if given.lstrip().startswith("{") else {"url": given}
-    elif isinstance(given, Mapping):
-        fields = dict(given)
-    else:
+    if isinstance(given, Mapping):
+        given = json.dumps(dict(given), sort_keys=True)
+    elif not isinstance(given, str):
         raise ImproperlyConfigured(
             "The session engine holdall.django needs the setting HOLDALL: the URL of a driver, as "
             '"file:///var/lib/app/sessions", or a mapping'
         )
-    timeouts = {"idle_timeout_s": _NEVER_S, "absolute_timeout_s": _NEVER_S}
-    document = json.dumps({**timeouts, **fields}, sort_keys=True)
-    try:
-        with _making:
-            return _made(document)
-    except InvalidConfigError as error:
-        raise ImproperlyConfigured(f"HOLDALL: {error}") from error
+    with _making:
+        return _made(given)
 
 
 class _Base:
     """What a dict of session data was when it was loaded or saved last: a save stores the difference."""
 
-    def __init__(self, data: dict[str, Any], texts: dict[str, str], *, cleared: bool = False) -> None:
+    def __init__(self, data: dict[str, Any], marks: dict[str, Any], *, cleared: bool = False) -> None:
         self.data = data
-        self.texts = texts
-        self.objects = dict(data) if texts else {}
+        self.marks = marks
+        self.objects = dict(data) if marks else {}
         self.cleared = cleared
         # What `modified` compares with. Set to False, it begins anew.
-        self.seen: Mapping[str, str | None] = texts
+        self.seen = marks
 
 
 class SessionStore(SessionBase):
@@ -102,11 +102,11 @@ class SessionStore(SessionBase):
             self._last = _Base(self._session_cache, {})
         return self._last
 
-    def _seen(self) -> dict[str, str | None]:
-        seen: dict[str, str | None] = {}
+    def _seen(self) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
         for key, value in self._session_cache.items():
             try:
-                seen[key] = self._text(key, value)
+                seen[key] = self._mark(key, value)
             except InvalidValueError:
                 # The save says why it cannot be kept; asking whether it has changed must not.
                 seen[key] = None
@@ -129,14 +129,19 @@ class SessionStore(SessionBase):
         except (ValueError, RecursionError) as error:
             raise InvalidValueError(f"the value of {key!r}: {error}") from error
 
+    def _mark(self, key: str, value: Any) -> Any:
+        """What tells whether a value has changed: the text of what can be changed in place, and a scalar itself."""
+        kind = type(value)
+        return (kind, value) if kind in _SCALARS else self._text(key, value)
+
     @property
     def _keeps_json(self) -> bool:
         return issubclass(self.serializer, JSONSerializer)
 
-    def _to_json(self, text: str, value: Any) -> str:
-        """What is stored of a value: the text if it is JSON, else a signed string, as `SESSION_SERIALIZER` always was."""
+    def _to_json(self, key: str, value: Any) -> str:
+        """What is stored of a value: the serializer's text if that is JSON, else a signed string."""
         if self._keeps_json:
-            return text
+            return self._text(key, value)
         signer = signing.TimestampSigner(salt=self.key_salt)
         return json.dumps(signer.sign_object(value, serializer=self.serializer, compress=True))
 
@@ -156,15 +161,21 @@ class SessionStore(SessionBase):
             self._session_key = None
             return {}
         try:
-            data = {key: self._of_json(opened.get_json(key) or "null") for key in opened}
+            if self.serializer is JSONSerializer:
+                data = opened.all()
+            else:
+                data = {key: self._of_json(opened.get_json(key) or "null") for key in opened}
         except signing.BadSignature:
             # As Django does it after SECRET_KEY has changed.
             logging.getLogger("django.security.SuspiciousSession").warning("Session data corrupted")
             self._session_key = None
             return {}
         if not hasattr(self, "_session_cache"):
-            self._last = _Base(data, {key: self._text(key, value) for key, value in data.items()})
+            self._last = _Base(data, self._marks(data))
         return data
+
+    def _marks(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {key: self._mark(key, value) for key, value in data.items()}
 
     def exists(self, session_key: str | None) -> bool:
         return bool(session_key) and not self._manager.open_token(session_key, mode="read_only").is_new
@@ -202,8 +213,8 @@ class SessionStore(SessionBase):
         try:
             self._save(opened, data, creates=False)
         except UpdateError:
-            texts = self._base().texts
-            self._session_cache = {key: data[key] for key in data if self._text(key, data[key]) != texts.get(key)}
+            before, now = self._base().marks, self._marks(data)
+            self._session_cache = {key: data[key] for key in data if now[key] != before.get(key)}
             return self.create()
         self.modified = True
 
@@ -228,7 +239,7 @@ class SessionStore(SessionBase):
     def _save(self, opened: EngineSession, data: dict[str, Any], *, creates: bool) -> None:
         if opened.is_new and not creates:
             raise UpdateError
-        texts = {key: self._text(key, value) for key, value in data.items()}
+        marks = self._marks(data)
         age_s = self.get_expiry_age(expiry=data.get("_session_expiry"))
         if age_s <= 0:
             # It is over already, and what is over is not stored.
@@ -236,7 +247,7 @@ class SessionStore(SessionBase):
             opened.destroy()
             self._last = _Base(data, {})
             return
-        self._write(opened, data, texts, creates)
+        self._write(opened, data, marks, creates)
         opened.set_idle_timeout(min(age_s, _NEVER_S))
         opened.touch()
         if creates:
@@ -245,7 +256,7 @@ class SessionStore(SessionBase):
         if opened.commit(age_flash=False).outcome in ("gone", "moved"):
             raise UpdateError
         self._session_key = opened.id
-        self._last = _Base(data, texts)
+        self._last = _Base(data, marks)
         if creates:
             # The engine keeps a new record short until its cookie comes back. Django's requests that only read save nothing, so
             # that it would end early.
@@ -253,21 +264,20 @@ class SessionStore(SessionBase):
             came_back.touch()
             came_back.commit(age_flash=False)
 
-    def _write(self, opened: EngineSession, data: dict[str, Any], texts: dict[str, str], creates: bool) -> None:
+    def _write(self, opened: EngineSession, data: dict[str, Any], marks: dict[str, Any], creates: bool) -> None:
         base = _Base(data, {}) if creates else self._base()
         if base.cleared:
             opened.flush()
-        opened.delete(*(base.texts.keys() - texts.keys()))
-        for key, text in texts.items():
-            before = base.texts.get(key)
-            if text == before:
+        opened.delete(*(base.marks.keys() - marks.keys()))
+        for key, mark in marks.items():
+            if key in base.marks and mark == base.marks[key]:
                 continue
-            stored = self._to_json(text, data[key])
-            if before is None or base.objects[key] is not data[key]:
+            stored = self._to_json(key, data[key])
+            if key not in base.marks or base.objects[key] is not data[key]:
                 opened.set_json(key, stored)
             elif opened.exists(key):
                 # Changed in place. What was appended to a list is, also where another request has appended to it too.
-                added = self._added(before, text)
+                added = self._added(base.marks[key], mark)
                 for element in added:
                     opened.push(key, element)
                 if not added:

@@ -82,6 +82,9 @@ class Session(SessionMixin):
         text = self._enter().get_json(key)
         if text is None:
             raise KeyError(key)
+        if text[0] not in "[{":
+            # No tag, and nothing that could be changed in place.
+            return json.loads(text)
         value, known = self._handed.get(key, (None, None))
         if known != text:
             value = self._serializer.loads(text)
@@ -181,7 +184,7 @@ class Session(SessionMixin):
 
     def _wrote(self, key: str, value: Any) -> None:
         text = self._opened.get_json(key)
-        if text is not None:
+        if text is not None and text[0] in "[{":
             self._handed[key] = value, text
         self._modified = True
 
@@ -252,7 +255,10 @@ class SessionInterface(FlaskSessionInterface):
         if isinstance(given, SessionManager):
             return given
         if isinstance(given, str):
-            given = json.loads(given) if given.lstrip().startswith("{") else {"url": given}
+            try:
+                given = json.loads(given) if given.lstrip().startswith("{") else {"url": given}
+            except ValueError as error:
+                raise InvalidConfigError(f"HOLDALL: {error}") from error
         elif not isinstance(given, Mapping):
             kind = type(given).__name__
             raise InvalidConfigError(f"HOLDALL is a URL, a mapping or a SessionManager, not {kind}")
