@@ -1,6 +1,7 @@
 """Django with its own middleware, client and authentication, over Holdall."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import pathlib
@@ -103,6 +104,12 @@ def configured(url):
         BARRIERS.clear()
 
 
+@pytest.fixture
+def settings_with():
+    with contextlib.ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(override_settings(**settings))
+
+
 @pytest.fixture(scope="module")
 def ann():
     call_command("migrate", verbosity=0)
@@ -196,6 +203,25 @@ def test_asynchronous_views():
         return [(await client.get("/asynchronous")).content for _ in range(3)]
 
     assert asyncio.run(walk()) == [b"1", b"2", b"3"]
+
+
+def test_200_races_of_signing_out_against_a_write():
+    def write(key, told):
+        store = SessionStore(key)
+        store["note"] = store.get("user")
+        if store.session_key is not None:
+            try:
+                store.save()
+            except UpdateError:
+                told.append(1)
+
+    for _ in range(200):
+        key, told = begun(user=7).session_key, []
+        threads = [threading.Thread(target=write, args=(key, told)), threading.Thread(target=SessionStore(key).flush)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert stored(key) == {}
+    assert manager().records() == []
 
 
 # Signing in.
@@ -458,13 +484,16 @@ def test_another_serializer_is_kept_as_a_signed_string(caplog):
     assert "Session data corrupted" in caplog.text
 
 
-def test_json_is_what_other_languages_read():
+@pytest.mark.parametrize("serializer", ["django.contrib.sessions.serializers.JSONSerializer", "test_django.Meanwhile"])
+def test_json_is_what_other_languages_read(serializer, settings_with):
+    settings_with(SESSION_SERIALIZER=serializer)
     store = begun(word="\u00e9\u4e2d", tuple=(1, 2), number=2**70)
     opened = manager().open_token(store.session_key)
     assert opened.all() == {"word": "\u00e9\u4e2d", "tuple": [1, 2], "number": 2**70}
     opened.set_json("word", '"\u4e2d\u00e9"')
+    opened.increment("number_of_visits")
     opened.commit()
-    assert stored(store.session_key)["word"] == "\u4e2d\u00e9"
+    assert stored(store.session_key).items() >= {"word": "\u4e2d\u00e9", "number_of_visits": 1}.items()
 
 
 @pytest.mark.parametrize("wrong", [None, 7, "redis:", "{not JSON", {"url": "memory:", "idle": 1}])

@@ -183,6 +183,61 @@ def test_a_slow_request_does_not_bring_back_what_was_signed_out(app, client):
     assert data(app, client) == {}
 
 
+def test_200_races_of_signing_out_against_a_write(app, client):
+    @app.get("/sign-in")
+    def sign_in():
+        flask.session["user"] = 7
+        return ""
+
+    @app.get("/write")
+    def write():
+        flask.session["note"] = flask.session.get("user")
+        return ""
+
+    @app.get("/sign-out")
+    def sign_out():
+        flask.session.clear()
+        return ""
+
+    @app.get("/show")
+    def show():
+        return dict(flask.session)
+
+    def request(path, cookie):
+        mine = app.test_client()
+        mine.set_cookie("session", cookie)
+        return mine.get(path)
+
+    for _ in range(200):
+        mine = app.test_client()
+        mine.get("/sign-in")
+        cookie = cookie_of(mine)
+        in_parallel([lambda cookie=cookie, path=path: request(path, cookie) for path in ("/write", "/sign-out")])
+        assert request("/show", cookie).json == {}
+    assert app.extensions["holdall"].records() == []
+
+
+def test_a_request_whose_session_got_a_new_id_meanwhile_sends_no_cookie(app, client):
+    run(app, client, lambda: flask.session.update(a=1) or "")
+    cookie = cookie_of(client)
+    sessions = []
+
+    def slow():
+        sessions.append(flask.session._get_current_object())
+        flask.session["late"] = 1
+        other = app.test_client()
+        other.set_cookie("session", cookie)
+        with other.session_transaction() as theirs:
+            theirs.holdall.regenerate()
+        sessions.append(cookie_of(other))
+        return ""
+
+    response = run(app, client, slow)
+    assert sessions[0].holdall.committed.outcome == "moved" and "Set-Cookie" not in response.headers
+    client.set_cookie("session", sessions[1])
+    assert data(app, client) == {"a": 1}
+
+
 # Values.
 
 
@@ -254,6 +309,23 @@ def test_what_was_changed_in_place_is_saved_and_modified_says_so(app, client):
     before = app.extensions["holdall"].stats()["commits"]["saved"]
     run(app, client, read)
     assert app.extensions["holdall"].stats()["commits"]["saved"] == before
+
+
+def test_changes_in_place_and_by_the_engines_session_go_together(app, client):
+    run(app, client, lambda: flask.session.update(cart=[1], other=[(1,)]) or "")
+
+    def view():
+        cart, other = flask.session["cart"], flask.session["other"]
+        cart.append(2)
+        other.append((2,))
+        flask.session.holdall.push("cart", 3)
+        other.append((3,))
+        assert flask.session["cart"] == [1, 2, 3] and flask.session["other"] is other and flask.session.modified
+        flask.session["cart"].append(4)
+        return ""
+
+    run(app, client, view)
+    assert data(app, client) == {"cart": [1, 2, 3, 4], "other": [(1,), (2,), (3,)]}
 
 
 def test_update_sets_all_or_nothing_and_keeps_what_was_given(app, client):
@@ -524,6 +596,9 @@ def test_a_permanent_session_has_a_cookie_that_outlives_the_browser(app, client)
     assert "Max-Age=2678400" in run(app, client, view).headers["Set-Cookie"]
     assert data(app, client) == {"_permanent": True}
     response = run(app, client, lambda: setattr(flask.session, "permanent", False) or "")
+    assert "Max-Age" not in response.headers["Set-Cookie"]
+    run(app, client, view)
+    response = run(app, client, lambda: flask.session.clear() or flask.session.update(a=1) or "")
     assert "Max-Age" not in response.headers["Set-Cookie"]
 
 

@@ -1,8 +1,8 @@
 """Django: Holdall as `SESSION_ENGINE = "holdall.django"`.
 
-`SessionStore` keeps Django's contract, sync and async; Django's own middleware reads and writes the cookie. It promises that a
-save stores what this request changed and nothing else, so that parallel requests do not overwrite each other's keys, and that
-changes in place are noticed. It knows nothing of requests and responses.
+`SessionStore` keeps Django's contract, sync and async; Django's own middleware reads and writes the cookie. It promises
+that a save stores what this request changed and nothing else, so that parallel requests do not overwrite each other's
+keys, and that changes in place are noticed. It knows nothing of requests and responses.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class SessionStore(SessionBase):
     def cycle_key(self) -> None:
         """A new key for the same session, and for what another request is storing in it.
 
-        Where another request has ended it meanwhile its data does not come back: what this request set begins a new one.
+        Where another request has ended it meanwhile its data does not come back: what was set here begins a new one.
         """
         data = self._session
         if self.session_key is None:
@@ -258,8 +258,8 @@ class SessionStore(SessionBase):
         self._session_key = opened.id
         self._last = _Base(data, marks)
         if creates:
-            # The engine keeps a new record short until its cookie comes back. Django's requests that only read save nothing, so
-            # that it would end early.
+            # The engine keeps a new record short until its cookie comes back. Django's requests that only read save
+            # nothing, so that it would end early.
             came_back = self._manager.open_token(self.session_key)
             came_back.touch()
             came_back.commit(age_flash=False)

@@ -1,8 +1,8 @@
 """Flask: Holdall behind `flask.session`.
 
-`SessionInterface` opens a session at a request and commits it before the response's headers leave. It promises Flask's own
-session API with Flask's own value types, and that parallel requests do not overwrite each other's keys. It knows nothing of
-records and ids: the engine's session is `session.holdall`.
+`SessionInterface` opens a session at a request and commits it before the response's headers leave. It promises Flask's
+own session API with Flask's own value types, and that parallel requests do not overwrite each other's keys. It knows
+nothing of records and ids: the engine's session is `session.holdall`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _NEVER_S = 1_000_000_000
 class Session(SessionMixin):
     """`flask.session`: a dict of what Flask can keep, one value at a time.
 
-    A value is the JSON text of Flask's tagged serializer. One that was handed out is written again at the end and compared,
-    so a change in place is saved without `modified = True`.
+    A value is the JSON text of Flask's tagged serializer. One that was handed out is written again at the end and
+    compared, so a change in place is saved without `modified = True`.
     """
 
     accessed = False
@@ -48,8 +48,10 @@ class Session(SessionMixin):
     def holdall(self) -> EngineSession:
         """The engine's session: `regenerate()`, `increment()`, `csrf_token()`, `destroy()` and the rest of its calls.
 
-        It gives values as they are stored, with Flask's tags.
+        It gives values as they are stored, with Flask's tags. Read a value anew after changing it here: what was handed
+        out before is the session's no more.
         """
+        self._settle()
         # Whoever clears the session and goes on with this, say for a CSRF token, still wants a session.
         self._cleared = False
         return self._enter()
@@ -145,7 +147,9 @@ class Session(SessionMixin):
             self._wrote(key, value)
 
     def clear(self) -> None:
-        """Drops everything, also what another request has stored meanwhile. Left empty, the session ends: no record, no cookie."""
+        """Drops everything, also what another request has stored meanwhile. Left empty, record and cookie end."""
+        if self.permanent:
+            self._enter().set_persistent(False)
         self._enter().flush()
         self._handed.clear()
         self._modified = self._cleared = True
@@ -167,8 +171,7 @@ class Session(SessionMixin):
             opened.destroy()
             return opened.commit()
         try:
-            for key, text in self._changes():
-                opened.replace_json(key, text)
+            self._settle()
         except MisuseError:
             # Destroyed by the application: there is nothing left to change, and the commit drops the cookie.
             if opened.committed is not None:
@@ -189,7 +192,7 @@ class Session(SessionMixin):
         self._modified = True
 
     def _flash(self, messages: list[Any]) -> None:
-        """Sets the messages. Flask reads the list, appends and sets it; pushed, those of parallel requests all arrive."""
+        """Sets the messages. Flask reads the list, appends and sets it; pushed, those of all requests arrive."""
         opened = self._enter()
         before = json.loads(opened.get_json(_FLASHES) or "[]")
         if messages[: len(before)] != before:
@@ -197,6 +200,13 @@ class Session(SessionMixin):
             return
         for message in messages[len(before) :]:
             opened.push(_FLASHES, message)
+
+    def _settle(self) -> None:
+        """Tells the engine what was changed in place."""
+        for key, text in list(self._changes()):
+            self._opened.replace_json(key, text)
+            self._handed[key] = self._handed[key][0], self._opened.get_json(key) or text
+            self._modified = True
 
     def _changes(self) -> Iterator[tuple[str, str]]:
         """The values that were changed in place, with their new texts."""
@@ -231,7 +241,7 @@ class NoSession(NullSession):
 
 
 class SessionInterface(FlaskSessionInterface):
-    """`app.session_interface = SessionInterface()`, configured by `app.config["HOLDALL"]`; or with a manager of its own."""
+    """`app.session_interface = SessionInterface()`, configured by `app.config`; or with a manager of its own."""
 
     null_session_class = NoSession
     serializer: Any = session_json_serializer
@@ -241,7 +251,7 @@ class SessionInterface(FlaskSessionInterface):
         self._manager = manager
 
     def get_manager(self, app: Flask) -> SessionManager | None:
-        """The manager of this request: the one given, or the application's, made once. None where there is no configuration."""
+        """The manager of this request: the one given, or the application's, made once; None without a configuration."""
         if self._manager is not None:
             return self._manager
         manager = app.extensions.get("holdall")
@@ -312,7 +322,7 @@ class SessionInterface(FlaskSessionInterface):
 
 
 class Holdall:
-    """The extension: `Holdall(app)`, or `init_app(app)` later. A wrong configuration is found here and not at a request."""
+    """The extension: `Holdall(app)`, or `init_app(app)` later. A wrong configuration is found here, at no request."""
 
     def __init__(self, app: Flask | None = None) -> None:
         if app is not None:
@@ -322,7 +332,7 @@ class Holdall:
         """Puts Holdall behind `flask.session` of this application."""
         interface = SessionInterface()
         if interface.get_manager(app) is None:
-            raise InvalidConfigError('HOLDALL is not set; app.config["HOLDALL"] is a URL, a mapping or a SessionManager')
+            raise InvalidConfigError("HOLDALL is not set in app.config: a URL, a mapping or a SessionManager")
         app.session_interface = interface
 
 
