@@ -54,7 +54,7 @@ class SessionMiddleware:
         if not exchange.is_started:
             return _Body(exchange, body)
         try:
-            exchange.send_headers()
+            exchange.send_headers_once()
         except BaseException:
             exchange.give_up()
             _close(body)
@@ -99,10 +99,13 @@ class _Exchange:
         return self.write
 
     def write(self, data: bytes) -> None:
-        if self.server_write is None:
-            self.send_headers()
+        self.send_headers_once()
         assert self.server_write is not None
         self.server_write(data)
+
+    def send_headers_once(self) -> None:
+        if self.server_write is None:
+            self.send_headers()
 
     def send_headers(self) -> None:
         status, headers, exc_info = self.response
@@ -154,8 +157,8 @@ class _Body:
         except BaseException:
             exchange.give_up()
             raise
-        if exchange.is_started and exchange.server_write is None:
-            exchange.send_headers()
+        if exchange.is_started:
+            exchange.send_headers_once()
         if chunk is None:
             raise StopIteration
         return chunk

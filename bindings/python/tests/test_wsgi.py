@@ -1,0 +1,585 @@
+"""The WSGI middleware: by hand between two of wsgiref's validators, and under waitress and gunicorn."""
+
+import http.client
+import io
+import random
+import re
+import sys
+import threading
+from pathlib import Path
+from wsgiref.handlers import SimpleHandler
+from wsgiref.util import FileWrapper
+from wsgiref.validate import validator
+
+import pytest
+from serving import Visitor, perform, receive, served
+
+import holdall
+from holdall._response import ages_flash, with_session
+from holdall.wsgi import SessionMiddleware
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs/python/wsgi.md"
+
+
+@pytest.fixture
+def manager(url):
+    return holdall.SessionManager(url, cookie={"secure": False})
+
+
+class Client:
+    """A visitor of an application that wsgiref's own handler runs; what the server does wrong, a validator says."""
+
+    def __init__(self, application):
+        self.application = validator(application)
+        self.cookies = {}
+
+    def get(self, path="/", method="GET", scheme="http", cookie=None, **more):
+        sent = "; ".join(f"{name}={value}" for name, value in self.cookies.items()) if cookie is None else cookie
+        environ = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            **({"HTTP_COOKIE": sent} if sent else {}),
+            **more,
+        }
+        out, errors = io.BytesIO(), io.StringIO()
+        handler = SimpleHandler(io.BytesIO(), out, errors, environ)
+        handler.http_version = "1.1"
+        handler.get_scheme = lambda: scheme
+        handler.run(self.application)
+        response = Response(out.getvalue(), method, errors.getvalue())
+        receive(self.cookies, response.cookies)
+        return response
+
+
+class Response:
+    def __init__(self, text, method, errors):
+        class Connection:
+            def makefile(self, *_):
+                return io.BytesIO(text)
+
+        response = http.client.HTTPResponse(Connection(), method=method)
+        response.begin()
+        self.status, self.headers, self.errors = response.status, response.headers, errors
+        self.body = response.read()
+        self.cookies = response.headers.get_all("Set-Cookie") or []
+
+
+def page(handle, status="200 OK", headers=()):
+    """An application of one page: `handle` gets the session."""
+
+    def application(environ, start_response):
+        content = str(handle(environ["holdall.session"])).encode()
+        start_response(status, [("Content-Type", "text/plain"), *headers])
+        return [content]
+
+    return application
+
+
+def client(manager, application, **options):
+    return Client(SessionMiddleware(validator(application), manager, **options))
+
+
+def visit(manager, visitor, handle, status="200 OK", headers=(), **options):
+    """One more page for the same visitor."""
+    other = client(manager, page(handle, status, headers), **options.pop("middleware", {}))
+    other.cookies = visitor.cookies
+    return other.get(**options)
+
+
+def test_a_visitor_is_known_again(manager):
+    visitor = client(manager, page(lambda session: session.increment("n")))
+    assert [visitor.get().body for _ in range(3)] == [b"1", b"2", b"3"]
+    assert client(manager, page(lambda session: session.increment("n"))).get().body == b"1"
+
+
+def test_a_session_that_nobody_looks_at_costs_nothing(manager):
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    assert "Set-Cookie" in visitor.get().headers
+    response = visit(manager, visitor, lambda session: "static")
+    assert not {"Set-Cookie", "Vary", "Cache-Control"} & set(response.headers)
+    assert visit(manager, visitor, lambda session: session["n"]).headers["Vary"] == "Cookie"
+
+
+def test_what_the_generator_changes_before_its_first_chunk_is_saved(manager):
+    closed = []
+
+    class Late:
+        def __init__(self, environ, start_response):
+            self.chunks = self.run(environ, start_response)
+
+        def run(self, environ, start_response):
+            environ["holdall.session"].increment("n")
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            environ["holdall.session"].increment("n")
+            yield b"late "
+            with pytest.raises(holdall.MisuseError, match="committed"):
+                environ["holdall.session"]["n"] = 0
+            yield str(environ["holdall.session"]["n"]).encode()
+
+        def __iter__(self):
+            return self.chunks
+
+        def close(self):
+            closed.append(True)
+
+    visitor = client(manager, Late)
+    assert (visitor.get().body, visitor.get().body) == (b"late 2", b"late 4")
+    assert closed == [True, True]
+
+
+def test_the_headers_leave_with_the_first_write(manager):
+    def application(environ, start_response):
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        environ["holdall.session"]["a"] = 1
+        write(b"written ")
+        with pytest.raises(holdall.MisuseError):
+            environ["holdall.session"]["a"] = 2
+        return [b"returned"]
+
+    visitor = client(manager, application)
+    response = visitor.get()
+    assert response.body == b"written returned" and len(response.cookies) == 1
+    assert visit(manager, visitor, lambda session: session["a"]).body == b"1"
+
+
+def test_an_error_before_the_headers_leave_replaces_them_and_saves_nothing(manager):
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        environ["holdall.session"]["a"] = 1
+        try:
+            raise ValueError("of the application")
+        except ValueError:
+            start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+        return [b"sorry"]
+
+    visitor = client(manager, application)
+    response = visitor.get()
+    assert (response.status, response.body, response.cookies, manager.records()) == (500, b"sorry", [], [])
+    assert response.headers["Vary"] == "Cookie"
+
+
+def test_an_error_page_that_comes_after_the_commit_carries_its_cookie(manager):
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        environ["holdall.session"]["a"] = 1
+
+        def body():
+            try:
+                raise ValueError("of the application")
+            except ValueError:
+                start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+            yield b"sorry"
+
+        return body()
+
+    visitor = client(manager, application)
+    response = visitor.get()
+    # It was saved: without its cookie it would be an orphan, and after a regenerate the visitor would be signed out.
+    assert (response.status, len(response.cookies), len(manager.records())) == (500, 1, 1)
+
+
+def test_an_error_after_the_headers_have_left_is_raised_by_the_server(manager):
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"begun"
+        try:
+            raise ValueError("of the application")
+        except ValueError:
+            start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+
+    response = client(manager, application).get()
+    assert response.status == 200 and "ValueError: of the application" in response.errors
+
+
+def test_start_response_twice_without_a_reason_is_an_error(manager):
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b""]
+
+    assert "AssertionError" in client(manager, application).get().errors
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_exception_saves_nothing_and_frees_the_lock(manager, late):
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    visitor.get()
+
+    def application(environ, start_response):
+        environ["holdall.session"]["n"] = 2
+        raise ValueError("of the application")
+        yield b""
+
+    def at_once(environ, start_response):
+        return list(application(environ, start_response))
+
+    failing = client(manager, application if late else at_once, mode="exclusive")
+    failing.cookies = visitor.cookies
+    assert failing.get().status == 500
+    exclusive = {"mode": "exclusive"}
+    assert visit(manager, visitor, lambda session: session["n"], middleware=exclusive).body == b"1"
+
+
+def test_an_error_response_is_saved_only_if_asked_for(manager):
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    visitor.get()
+    for status, options, expected in [
+        ("500 Oops", {}, b"1"),
+        ("503 Later", {"mode": "exclusive"}, b"1"),
+        ("404 Not Found", {}, b"2"),
+        ("500 Oops", {"save_on_error": True}, b"3"),
+    ]:
+        visit(manager, visitor, lambda session: session.increment("n"), status, middleware=options)
+        assert visit(manager, visitor, lambda session: session["n"]).body == expected
+
+
+def test_a_flash_message_is_seen_once_behind_redirects(manager):
+    visitor = client(manager, page(lambda session: session.flash("notice", "saved"), "302 Found", [("Location", "/")]))
+    visitor.get()
+
+    def notice(session):
+        return session.get("notice")
+
+    location = [("Location", "/")]
+    assert visit(manager, visitor, notice, "302 Found", location).body == b"saved"
+    assert visit(manager, visitor, notice, method="HEAD").status == 200
+    assert visit(manager, visitor, notice, HTTP_SEC_PURPOSE="prefetch;prerender").body == b"saved"
+    assert visit(manager, visitor, notice).body == b"saved"
+    assert visit(manager, visitor, notice).body == b"None"
+
+
+def test_who_sees_flash():
+    assert ages_flash("GET", 200, "") is None and ages_flash("POST", 404, "") is None
+    unseen = [("HEAD", 200, ""), ("OPTIONS", 200, ""), ("GET", 303, ""), ("GET", 304, ""), ("GET", 200, "Prefetch")]
+    assert [ages_flash(*request) for request in unseen] == [False] * 5
+
+
+COMMITTED = [("Set-Cookie", "sid=x"), ("Cache-Control", "no-store"), ("Vary", "Cookie")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], COMMITTED),
+        ([("vary", "Accept")], [("vary", "Accept, Cookie")]),
+        ([("Vary", "Accept, cookie")], [("Vary", "Accept, cookie")]),
+        ([("Vary", "*")], [("Vary", "*")]),
+        ([("Vary", "Accept"), ("Vary", "Origin")], [("Vary", "Accept"), ("Vary", "Origin, Cookie")]),
+        ([("Vary", "")], [("Vary", "Cookie")]),
+        ([("Vary", "X-Cookie")], [("Vary", "X-Cookie, Cookie")]),
+        ([("Cache-Control", "private, max-age=60")], [("Cache-Control", "private, max-age=60")]),
+        ([("Cache-Control", "no-store")], [("Cache-Control", "no-store")]),
+        ([("Cache-Control", "public, max-age=60")], [("Cache-Control", "public, max-age=60, no-store")]),
+        ([("Set-Cookie", "theme=dark")], [("Set-Cookie", "theme=dark"), ("Set-Cookie", "sid=x")]),
+    ],
+)
+def test_headers_are_added_and_none_is_weakened(before, after):
+    given = list(before)
+    got = with_session(before, COMMITTED)
+    assert before == given
+    assert got[: len(after)] == after and len([1 for name, _ in got if name == "Set-Cookie"]) >= 1
+
+
+def test_the_headers_of_the_application_stay(manager):
+    theirs = [("Set-Cookie", "theme=dark; Path=/"), ("Vary", "Accept-Encoding"), ("Cache-Control", "public, max-age=60")]
+    response = client(manager, page(lambda session: session.set("a", 1), headers=theirs)).get()
+    assert response.cookies[0] == "theme=dark; Path=/" and response.cookies[1].startswith("sid=")
+    assert response.headers.get_all("Vary") == ["Accept-Encoding, Cookie"]
+    assert response.headers.get_all("Cache-Control") == ["public, max-age=60, no-store"]
+
+
+def test_cookies_of_others_may_be_any_bytes(manager):
+    visitor = client(manager, page(lambda session: session.increment("n")))
+    visitor.get()
+    beside = f"name=\u00e9\u00ff; sid={visitor.cookies['sid']}; other=\x80"
+    assert visitor.get(cookie=beside).body == b"2"
+
+
+def test_secure_follows_the_scheme_of_the_request(url):
+    manager = holdall.SessionManager(url, cookie={"secure": "auto"})
+    lines = [client(manager, page(lambda session: session.set("a", 1))).get(scheme=scheme).cookies[0] for scheme in ("http", "https")]
+    assert ["; Secure" in line for line in lines] == [False, True]
+
+
+def test_several_sessions_in_one_request(tmp_path):
+    drivers = {"main": {"type": "file", "path": str(tmp_path)}, "cart": {"type": "memory"}}
+    manager = holdall.SessionManager(default="main", drivers=drivers, cookie={"secure": False})
+
+    def application(environ, start_response):
+        numbers = (environ["holdall.session"].increment("n"), environ["test.cart"].increment("n", 10))
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(numbers).encode()]
+
+    inner = SessionMiddleware(validator(application), manager.driver("cart"), environ_key="test.cart")
+    visitor = client(manager, inner)
+    assert visitor.get().headers.get_all("Vary") == ["Cookie"] and set(visitor.cookies) == {"sid", "sid-cart"}
+    assert visitor.get().body == b"(2, 20)"
+
+
+def test_a_file_is_handed_to_the_server_as_it_is(manager):
+    def application(environ, start_response):
+        environ["holdall.session"]["a"] = 1
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return environ["wsgi.file_wrapper"](io.BytesIO(b"a file"))
+
+    bodies = []
+    environ = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "wsgi.file_wrapper": FileWrapper}
+    bodies.append(SessionMiddleware(application, manager)(environ, lambda status, headers: None))
+    assert isinstance(bodies[0], FileWrapper) and b"".join(bodies[0]) == b"a file"
+
+
+def test_a_commit_that_fails_reaches_the_server_before_any_header(url):
+    (driver,) = holdall.SessionManager(url).config()["drivers"].values()
+    quick = {"drivers": {"main": {**driver, "lock_timeout_ms": 20}}, "cookie": {"secure": False}}
+    manager = holdall.SessionManager(quick)
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    visitor.get()
+    holder = manager.open(f"sid={visitor.cookies['sid']}", mode="exclusive")
+    response = visit(manager, visitor, lambda session: session.set("n", 2))
+    assert response.status == 500 and "UnavailableError" in response.errors and response.cookies == []
+    holder.commit()
+    assert visit(manager, visitor, lambda session: session["n"]).body == b"1"
+
+
+def test_gone_and_moved_are_flags_and_say_what_becomes_of_the_cookie(manager):
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    for end, outcome, cookies in [("regenerate", "moved", 0), ("destroy", "gone", 1)]:
+        visitor.cookies.clear()
+        visitor.get()
+        seen = []
+
+        def meanwhile(session, end=end, seen=seen):
+            session["n"] = 2
+            other = manager.open(f"sid={visitor.cookies['sid']}")
+            getattr(other, end)()
+            other.commit()
+            seen.append(session)
+
+        response = visit(manager, visitor, meanwhile)
+        assert seen[0].committed.outcome == outcome and len(response.cookies) == cookies
+
+
+def test_requests_wait_for_an_exclusive_session(manager):
+    visitor = client(manager, page(lambda session: session.set("n", 0)))
+    visitor.get()
+
+    def count(session):
+        session["n"] = session["n"] + 1
+
+    threads = [
+        threading.Thread(target=visit, args=(manager, visitor, count), kwargs={"middleware": {"mode": lambda environ: "exclusive"}})
+        for _ in range(20)
+    ]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert visit(manager, visitor, lambda session: session["n"]).body == b"20"
+
+
+def test_a_storm_of_threads_loses_no_count(manager):
+    """R9, shortened: 64 threads, 100 sessions."""
+    tokens = []
+    for _ in range(100):
+        session = manager.open()
+        session["n"] = 0
+        tokens.append(session.id)
+        session.commit()
+    application = SessionMiddleware(page(lambda session: session.increment("n")), manager)
+    failures = []
+
+    def work(seed):
+        chosen = random.Random(seed)
+        for _ in range(100):
+            environ = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "HTTP_COOKIE": f"sid={chosen.choice(tokens)}"}
+            try:
+                assert b"".join(application(environ, lambda status, headers: None)).isdigit()
+            except Exception as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(64)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    assert failures == [] and sum(manager.open_token(token)["n"] for token in tokens) == 6400
+
+
+class Model:
+    """A session in thirty lines: what any door must answer."""
+
+    def __init__(self):
+        self.data, self.flashed = {}, {}
+
+    def request(self, operations):
+        self.session = View(self.data, self.flashed)
+        answers = perform(self.session, operations)
+        self.data, self.flashed = self.session.data, self.session.fresh
+        return answers
+
+
+class View:
+    def __init__(self, data, flashed):
+        self.data, self.old, self.fresh = dict(data), dict(flashed), {}
+
+    def keys(self):
+        return {**self.old, **self.fresh, **self.data}.keys()
+
+    def __getitem__(self, key):
+        return {**self.old, **self.fresh, **self.data}[key]
+
+    def __setitem__(self, key, value):
+        self.data[key] = value
+
+    def __contains__(self, key):
+        return key in self.keys()
+
+    def get(self, key, default=None):
+        return self[key] if key in self else default
+
+    def pop(self, key, default=None):
+        value = self.get(key, default)
+        if key in self:
+            del self[key]
+        return value
+
+    def __delitem__(self, key):
+        for part in (self.data, self.old, self.fresh):
+            part.pop(key, None)
+
+    def setdefault(self, key, default):
+        return self.data.setdefault(key, default) if key not in self else self[key]
+
+    def flash(self, key, value):
+        self.fresh[key] = value
+
+    def increment(self, key, n):
+        self.data[key] = self.get(key, 0) + n
+        return self.data[key]
+
+    def regenerate(self):
+        pass
+
+    def clear(self):
+        self.data, self.old, self.fresh = {}, {}, {}
+
+
+def operations_of(chosen):
+    """What one request does, at random. Keys are kept apart by the types of their values, flash from data."""
+    made = []
+    for _ in range(chosen.randint(1, 8)):
+        number = chosen.randint(0, 3)
+        made.append(
+            chosen.choice(
+                [
+                    ("set", f"k{number}", chosen.choice([None, True, 7, -(2**70), 1.5, "text \u00e9\U0001f9f3", [1, [2]], {"a": {"b": []}}])),
+                    ("get", f"k{number}"),
+                    ("delete", f"k{number}"),
+                    ("pop", f"k{number}"),
+                    ("append", f"list{number}", chosen.randint(0, 99)),
+                    ("increment", f"n{number}", chosen.randint(-5, 5)),
+                    ("flash", f"f{number}", chosen.randint(0, 99)),
+                    ("get", f"f{number}"),
+                    ("all",),
+                ]
+            )
+        )
+    if chosen.random() < 0.05:
+        made.append(("clear",))
+    if chosen.random() < 0.1:
+        made.append(("regenerate",))
+    return made
+
+
+def through_one_door(port, requests, seed):
+    """R22: the same operations through a door and the model, and the number of those that were compared."""
+    chosen, model, visitor, compared = random.Random(seed), Model(), Visitor(port), 0
+    for number in range(requests):
+        operations = [list(operation) for operation in operations_of(chosen)]
+        expected = model.request(operations)
+        assert visitor.json("/perform", operations) == expected, (seed, number, operations)
+        compared += len(operations)
+    return compared
+
+
+def races_through(port, rounds):
+    """R13: a request at work while another signs out or takes a new id. What comes after sees no session from the dead."""
+    visitor, hurried, raced = Visitor(port), Visitor(port), 0
+    answers = []
+
+    def work():
+        answers.append(hurried.json("/work"))
+
+    for number in range(rounds):
+        visitor.cookies.clear()
+        visitor.json("/sign-in")
+        before = dict(visitor.cookies)
+        hurried.cookies = dict(before)
+        ends = "/sign-out" if number % 2 else "/regenerate"
+        thread = threading.Thread(target=work)
+        thread.start()
+        visitor.json(ends)
+        thread.join()
+        raced += answers[number]["user"] == "ada"
+        # Whoever kept the old cookie is nobody, whatever the other request wrote and whenever.
+        hurried.cookies = dict(before)
+        assert "user" not in hurried.json("/all")
+        if ends == "/regenerate":
+            assert visitor.json("/all")["user"] == "ada"
+    return raced
+
+
+def counted_through(port, path, clients, each):
+    """R10: clients that count in one session, and what it says in the end."""
+    visitor = Visitor(port)
+    visitor.json("/sign-in")
+    visitor.json("/all")
+    workers, failures = set(), []
+
+    def work():
+        own = Visitor(port, dict(visitor.cookies))
+        try:
+            for _ in range(each):
+                workers.add(own.json(path)["pid"])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert failures == []
+    return visitor.json("/all")["n"], workers
+
+
+def configuration(tmp_path):
+    return {"url": f"file://{tmp_path}/sessions", "cookie": {"secure": False}}
+
+
+def test_under_waitress(tmp_path):
+    with served("waitress", configuration(tmp_path)) as port:
+        assert through_one_door(port, 400, 1) > 1000
+        # In some of them the session was loaded before it ended: these are the ones that could bring it back.
+        assert races_through(port, 500) > 50
+        assert counted_through(port, "/count-alone", 8, 25)[0] == 200
+
+
+def test_under_gunicorn_with_workers_forked_from_a_warm_parent(tmp_path):
+    with served("gunicorn", configuration(tmp_path)) as port:
+        # R8: no id twice in 80,000, from whichever worker.
+        answers = [Visitor(port).json("/ids") for _ in range(80)]
+        ids = [one for answer in answers for one in answer["ids"]]
+        assert len(set(ids)) == 80_000 and len({answer["pid"] for answer in answers}) > 1
+        n, workers = counted_through(port, "/count", 8, 1000)
+        assert n == 8000 and len(workers) > 1
+        assert counted_through(port, "/count-alone", 8, 25)[0] == 200
+        assert through_one_door(port, 200, 2) > 500
+        assert races_through(port, 500) > 50
+
+
+def test_the_application_in_the_document_runs():
+    (source,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[:1]
+    names = {}
+    exec(source, names)
+    visitor = Client(names["application"])
+    assert [visitor.get().body for _ in range(2)] == [b"visit 1\n", b"visit 2\n"]
