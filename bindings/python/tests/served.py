@@ -19,7 +19,7 @@ import holdall.wsgi
 
 manager = holdall.SessionManager(json.loads(os.environ["SERVED_CONFIG"]))
 # Warm before a server forks: what a child may not share with its siblings is there.
-manager.open().id
+warm = manager.open().id
 
 
 def answer(path, session, body):
@@ -78,6 +78,12 @@ asgi = Starlette(
 )
 
 if __name__ == "__main__":
-    import waitress
+    listening = socket.socket(fileno=int(sys.argv[2]))
+    if sys.argv[1] == "waitress":
+        import waitress
 
-    waitress.serve(wsgi, sockets=[socket.socket(fileno=int(sys.argv[2]))], threads=8, _quiet=True)
+        waitress.serve(wsgi, sockets=[listening], threads=8, _quiet=True)
+    else:
+        import uvicorn
+
+        uvicorn.Server(uvicorn.Config(asgi, log_level="warning", timeout_keep_alive=60)).run(sockets=[listening])

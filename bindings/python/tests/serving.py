@@ -12,13 +12,12 @@ from pathlib import Path
 SERVERS = {
     "waitress": ["-m", "served", "waitress", "FD"],
     "gunicorn": ["-m", "gunicorn", "--preload", "--workers=4", "--bind=fd://FD", "--log-level=warning", "served:wsgi"],
-    "gunicorn threads": ["-m", "gunicorn", "--preload", "--workers=4", "--threads=4", "--bind=fd://FD", "--log-level=warning", "served:wsgi"],
-    "uvicorn": ["-m", "uvicorn", "--fd=FD", "--log-level=warning", "served:asgi"],
+    "uvicorn": ["-m", "served", "uvicorn", "FD"],
 }
 
 
 @contextlib.contextmanager
-def served(server, config):
+def served(server, config, processes=1):
     """The port of a server that runs the applications of served.py with this configuration."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
@@ -27,14 +26,17 @@ def served(server, config):
         port, number = listening.getsockname()[1], str(listening.fileno())
         command = [sys.executable, *(word.replace("FD", number) for word in SERVERS[server])]
         environment = {**os.environ, "SERVED_CONFIG": json.dumps(config)}
-        process = subprocess.Popen(command, pass_fds=[int(number)], cwd=Path(__file__).parent, env=environment)
+        folder = Path(__file__).parent
+        started = [subprocess.Popen(command, pass_fds=[int(number)], cwd=folder, env=environment) for _ in range(processes)]
     try:
         # The connection waits in the queue of the socket until the server is there.
         assert Visitor(port).get("/")[0] == 200
         yield port
     finally:
-        process.terminate()
-        process.wait(20)
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(20)
 
 
 class Visitor:

@@ -146,10 +146,12 @@ class SessionMiddleware:
         if status >= 500 and not self.save_on_error:
             session.close()
             return LOOKED_AT
+        if session.is_blank:
+            return LOOKED_AT
         purpose = b" ".join(value for name, value in scope["headers"] if name in (b"sec-purpose", b"purpose"))
         ages = ages_flash(scope.get("method", "GET"), status, purpose.decode("latin-1")) if is_http else False
         commit = await self.run_unlocked(functools.partial(session.commit, self.manager, ages))
-        return commit.headers
+        return [*commit.headers, *LOOKED_AT]
 
     async def run(self, call: Callable[[], _T]) -> _T:
         # A request that is cancelled waits for its thread: a session is in one place at a time.
@@ -189,6 +191,7 @@ class Session(dict[str, Any]):
         self._failure: HoldallError | None = None
         # Of the record that may be locked when this is committed. None where there is none, or the lock is ours.
         self._token: str | None = None
+        self._was_loaded = False
         self._engine_is_out = False
         self._was_cleared = False
 
@@ -197,6 +200,7 @@ class Session(dict[str, Any]):
         session = cls(engine)
         try:
             dict.update(session, engine.all())
+            session._was_loaded = True
             if asks_for_lock and not engine.is_new:
                 session._token = engine.id
         except HoldallError as error:
@@ -210,6 +214,11 @@ class Session(dict[str, Any]):
         self.mark_accessed()
         self._engine_is_out = True
         return self._open_engine()
+
+    @property
+    def is_blank(self) -> bool:
+        """For the middleware: whether there was nothing and still is, so that there is nothing to commit."""
+        return not (self._was_loaded or self.modified or self._engine_is_out)
 
     def mark_accessed(self) -> None:
         """Starlette calls this when `request.session` is looked at."""
