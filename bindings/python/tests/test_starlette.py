@@ -406,7 +406,8 @@ def test_what_does_io_runs_in_a_thread_and_memory_on_the_loop(driver, url):
         visitor = client(manager, page, off_loop=off_loop)
         visitor.get("/")
         assert (threads["created"] != threads["loop"]) is (driver == "file" if off_loop is None else off_loop)
-        manager.destroy(manager.records()[0][0])
+        for locator, _, _ in manager.records():
+            manager.destroy(locator)
         threads.clear()
         visitor.get("/")
         # The load, too.
