@@ -114,7 +114,7 @@ def test_what_the_engine_changes_is_seen_in_the_dict(manager):
         # A replaced list is the one that counts from here on.
         session.holdall["items"] = [1]
         session["items"].append(2)
-        for key in session:
+        for _ in session:
             session.holdall.increment("n")
         return json.loads(json.dumps(session)), repr(session)
 

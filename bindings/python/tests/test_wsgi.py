@@ -225,6 +225,22 @@ def test_an_exception_saves_nothing_and_frees_the_lock(manager, late):
     assert visit(manager, visitor, lambda session: session["n"], middleware=exclusive).body == b"1"
 
 
+def test_an_error_that_is_kept_keeps_no_lock(manager):
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    visitor.get()
+
+    def fail(environ, start_response):
+        environ["holdall.session"]["n"] = 2
+        raise ValueError("of the application")
+
+    sid = f"sid={visitor.cookies['sid']}"
+    environ = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "HTTP_COOKIE": sid}
+    # As a debugger's page does, with every frame.
+    with pytest.raises(ValueError, match="of the application") as kept:
+        SessionMiddleware(fail, manager, mode="exclusive")(environ, lambda status, headers: None)
+    assert manager.open(sid, mode="exclusive", lock_timeout_ms=0)["n"] == 1 and kept.tb is not None
+
+
 def test_an_error_response_is_saved_only_if_asked_for(manager):
     visitor = client(manager, page(lambda session: session.set("n", 1)))
     visitor.get()
@@ -465,6 +481,9 @@ class View:
         self.data, self.old, self.fresh = {}, {}, {}
 
 
+VALUES = [None, True, 7, -(2**70), 1.5, "text \u00e9\U0001f9f3", [1, [2]], {"a": {"b": []}}]
+
+
 def operations_of(chosen):
     """What one request does, at random. Keys are kept apart by the types of their values, flash from data."""
     made = []
@@ -473,7 +492,7 @@ def operations_of(chosen):
         made.append(
             chosen.choice(
                 [
-                    ("set", f"k{number}", chosen.choice([None, True, 7, -(2**70), 1.5, "text \u00e9\U0001f9f3", [1, [2]], {"a": {"b": []}}])),
+                    ("set", f"k{number}", chosen.choice(VALUES)),
                     ("get", f"k{number}"),
                     ("delete", f"k{number}"),
                     ("pop", f"k{number}"),

@@ -94,14 +94,10 @@ class SessionMiddleware:
             return
         session = await self.open(scope)
         scope[self.scope_key] = session
-        headers: Headers | None = None
 
         async def send_with_session(message: Message) -> None:
-            nonlocal headers
             if message["type"] in _STARTS:
-                if headers is None:
-                    headers = await self.end(session, scope, message)
-                message = _with_session(message, headers)
+                message = _with_session(message, await self.end(session, scope, message))
             await send(message)
 
         try:

@@ -3,18 +3,24 @@
 From the source archive of Starlette 1.10.0, tests/middleware/test_session.py, under the licence in LICENSE.md beside this file.
 Every change to it:
 
-| test | change | reason |
-|---|---|---|
-| (name of the file) | test_session.py is test_starlette_session.py | two test modules of one name cannot be imported together |
-| (imports) | Session and SessionMiddleware come from holdall.starlette; the type of the fixture is not imported | that is what is tested; the fixture is in conftest.py, without the check for blocking calls, which needs another package |
-| test_session | no `;` behind Max-Age | ours is the last attribute |
-| test_partitioned_session | attributes compared in lower case | RFC 6265, 5.2: their names have no case; ours are written as the RFC does |
-| test_session_expires | max_age 1 instead of -1, and a wait of 1.1 s | a session that nobody can ever read is refused, see below |
-| test_session_cookie_subpath | Path in any case | as test_partitioned_session |
-| test_session_zero_max_age | an error instead of a cookie that the browser drops | what is wrong in a configuration is said, and not found out by visitors |
-| test_domain_cookie | Domain in any case | as test_partitioned_session |
-| test_session_tracks_modification | the sessions are made by session_of, from a stored record | ours has a record behind it |
-| test_session_tracks_modification | no assertion that pop of a missing key is no access | the answer depends on the session, so that the response varies with the cookie |
+- (name of the file): test_session.py is test_starlette_session.py. Reason: two test modules of one name cannot be
+  imported together.
+- (imports): Session and SessionMiddleware come from holdall.starlette; the type of the fixture is not imported. Reason:
+  that is what is tested; the fixture is in conftest.py, without the check for blocking calls, which needs another
+  package.
+- test_session: no `;` behind Max-Age. Reason: ours is the last attribute.
+- test_partitioned_session: attributes compared in lower case. Reason: RFC 6265, 5.2: their names have no case; ours are
+  written as the RFC does.
+- test_session_expires: max_age 1 instead of -1, and a wait of 1.1 s. Reason: a session that nobody can ever read is
+  refused, see below.
+- test_session_cookie_subpath: Path in any case. Reason: as test_partitioned_session.
+- test_session_zero_max_age: an error instead of a cookie that the browser drops. Reason: what is wrong in a
+  configuration is said, and not found out by visitors.
+- test_domain_cookie: Domain in any case. Reason: as test_partitioned_session.
+- test_session_tracks_modification: the sessions are made by session_of, from a stored record. Reason: ours has a record
+  behind it.
+- test_session_tracks_modification: no assertion that pop of a missing key is no access. Reason: the answer depends on
+  the session, so that the response varies with the cookie.
 """
 
 import re
