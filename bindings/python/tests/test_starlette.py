@@ -478,6 +478,25 @@ def test_fifty_wait_for_one_session_on_one_loop_and_all_are_served(manager, off_
     assert manager.open_token(session_token)["n"] == 50
 
 
+def test_who_waits_for_a_lock_is_served_in_turn(manager):
+    session_token, order = stored(manager, n=0), []
+
+    async def main():
+        app = application(manager, slow_count, mode="exclusive")
+        async with asked(app, session_token) as visitor:
+
+            async def again_and_again(number):
+                for _ in range(5):
+                    assert (await visitor.get("/")).status_code == 200
+                    order.append(number)
+
+            await asyncio.gather(*map(again_and_again, range(20)))
+
+    asyncio.run(main())
+    # Who has just been served stands behind the others, and does not find the lock free before they look again.
+    assert len(set(order[:20])) >= 18 and manager.open_token(session_token)["n"] == 100
+
+
 def test_those_that_only_commit_wait_off_the_loop_as_well(manager):
     session_token = stored(manager, n=0)
 

@@ -11,8 +11,10 @@ import functools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from holdall._holdall import Commit, SessionManager
@@ -32,7 +34,7 @@ _DAY_S = 24 * 60 * 60
 _STARTS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 """The messages that carry the headers of a response."""
 _FIRST_PAUSE_S = 0.0001
-_LONGEST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 0.002
 """Between two tries of a lock: short for a commit that is under way, longer for somebody who works."""
 
 
@@ -87,6 +89,8 @@ class SessionMiddleware:
             drivers = manager.stats()["drivers"].values()
             off_loop = any(one["capabilities"]["shared_between_processes"] for one in drivers)
         self.off_loop = off_loop
+        # Those who wait for a lock, in their order; by their loop, and by the cookies that brought them.
+        self.lines: WeakValueDictionary[tuple[object, bytes], anyio.Lock] = WeakValueDictionary()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -106,7 +110,7 @@ class SessionMiddleware:
             session.close()
 
     async def open(self, scope: Scope) -> Session:
-        header = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+        header = _header(scope, b"cookie")
         mode = self.mode(scope) if callable(self.mode) else self.mode
         opening = functools.partial(
             self.manager.open,
@@ -128,7 +132,7 @@ class SessionMiddleware:
             with _trying_a_lock():
                 return load()
 
-        session = await self.run_unlocked(lock_and_load)
+        session = await self.run_unlocked(lock_and_load, scope)
         # Who asks for the lock means to use the session.
         session.mark_accessed()
         return session
@@ -144,30 +148,47 @@ class SessionMiddleware:
             return LOOKED_AT
         if session.is_blank:
             return LOOKED_AT
-        purpose = b" ".join(value for name, value in scope["headers"] if name in (b"sec-purpose", b"purpose"))
-        ages = ages_flash(scope.get("method", "GET"), status, purpose.decode("latin-1")) if is_http else False
-        commit = await self.run_unlocked(functools.partial(session.commit, self.manager, ages))
+        purpose = _header(scope, b"sec-purpose", b"purpose").decode("latin-1")
+        ages = ages_flash(scope.get("method", "GET"), status, purpose) if is_http else False
+        commit_it = functools.partial(session.commit, self.manager, ages)
+        # Who has the lock does not stand in line behind those who wait for it.
+        commit = await (self.run_unlocked(commit_it, scope) if session.may_be_locked else self.run(commit_it))
         return [*commit.headers, *LOOKED_AT]
 
     async def run(self, call: Callable[[], _T]) -> _T:
         # A request that is cancelled waits for its thread: a session is in one place at a time.
         return await anyio.to_thread.run_sync(call) if self.off_loop else call()
 
-    async def run_unlocked(self, call: Callable[[], _T]) -> _T:
-        """Runs what tries a lock once until the lock is free, but no longer than the lock timeout."""
-        begun = anyio.current_time()
+    async def run_unlocked(self, call: Callable[[], _T], scope: Scope) -> _T:
+        """Runs what tries a lock once, until the lock is free, but no longer than the lock timeout.
+
+        First come, first served: who came last sees a lock that is free soonest, and would starve the others.
+        """
+        place = (anyio.lowlevel.current_token(), _header(scope, b"cookie"))
+        line = self.lines.get(place)
+        if line is None:
+            try:
+                return await self.run(call)
+            except _LockedError:
+                line = self.lines.setdefault(place, anyio.Lock())
+        try:
+            with anyio.fail_after(self.lock_timeout_ms / 1000):
+                async with line:
+                    return await self.run_again_and_again(call)
+        except TimeoutError:
+            waited = f"the session is locked by another request; waited {self.lock_timeout_ms} ms"
+            error = UnavailableError(waited)
+            error.retryable = True
+            raise error from None
+
+    async def run_again_and_again(self, call: Callable[[], _T]) -> _T:
         pause = _FIRST_PAUSE_S
         while True:
             try:
                 return await self.run(call)
-            except _LockedError as locked:
-                if anyio.current_time() - begun >= self.lock_timeout_ms / 1000:
-                    waited = f"the session is locked by another request; waited {self.lock_timeout_ms} ms"
-                    error = UnavailableError(waited)
-                    error.retryable = True
-                    raise error from locked.__cause__
-            await anyio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_S)
+            except _LockedError:
+                await anyio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
 class Session(dict[str, Any]):
@@ -212,8 +233,13 @@ class Session(dict[str, Any]):
         return self._open_engine()
 
     @property
+    def may_be_locked(self) -> bool:
+        """For the middleware: whether another request may have the lock when this is committed."""
+        return self._token is not None
+
+    @property
     def is_blank(self) -> bool:
-        """For the middleware: whether there was nothing and still is, so that there is nothing to commit."""
+        """For the middleware: whether there was nothing and still is, so that nothing is committed."""
         return not (self._was_loaded or self.modified or self._engine_is_out)
 
     def mark_accessed(self) -> None:
@@ -356,13 +382,17 @@ def _configuration(
     document: dict[str, Any] = {}
     if max_age is not None:
         if max_age < 1:
-            raise InvalidConfigError(f"max_age: at least a second, or None for the browser's session; this is {max_age}")
+            raise InvalidConfigError(f"max_age: at least a second, or None for a browser's session, not {max_age}")
         # As there: it lives that long, whether or not its cookie has come back before.
         document["idle_timeout_s"] = document["new_idle_timeout_s"] = max_age
         document["absolute_timeout_s"] = max(max_age, 30 * _DAY_S)
     if config is None or isinstance(config, str):
         return {**document, "url": config or "memory:", "cookie": cookie}
     return {**document, **config, "cookie": {**cookie, **config.get("cookie", {})}}
+
+
+def _header(scope: Scope, *names: bytes) -> bytes:
+    return b"; ".join(value for name, value in scope["headers"] if name in names)
 
 
 def _with_session(message: Message, added: Headers) -> Message:
