@@ -1,0 +1,96 @@
+"""Settings: what `HOLDALL` in config/session.py says, with the engine's managers made from it.
+
+It is read and checked when the application starts: a wrong field is an `InvalidConfigError` that names it. Knows WSGI's environ, and
+neither a container nor a response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import holdall
+from holdall.errors import InvalidArgumentError, InvalidConfigError, UnsupportedError
+
+IDENTITIES = ("cookie", "ip")
+
+
+class Settings:
+    """One application's settings."""
+
+    def __init__(self, given: Mapping[str, Any], *, default: str, flash: str) -> None:
+        fields = dict(given)
+        self.identity = fields.pop("identity", "cookie")
+        if self.identity not in IDENTITIES:
+            raise InvalidConfigError(f'HOLDALL["identity"] is "cookie" or "ip", not {self.identity!r}')
+        if self.identity == "ip" and not fields.get("keyed_secret"):
+            raise InvalidConfigError('HOLDALL["identity"] "ip" needs a HOLDALL["keyed_secret"]')
+        self.save_on_error = _boolean("save_on_error", fields.pop("save_on_error", False))
+        self._proxies = _networks(fields.pop("trusted_proxies", ()))
+        # Masonite itself asks for the driver called memory at the end of a request, whatever the default is.
+        drivers = {"memory": {"type": "memory"}, **fields.pop("drivers", {})}
+        if default not in drivers:
+            raise InvalidConfigError(_no_driver(default, drivers))
+        fields.setdefault("flash", flash)
+        manager = holdall.SessionManager(fields, drivers=drivers, default=default)
+        self.flash = fields["flash"]
+        self.default = default
+        self._managers = {name: manager if name == default else manager.driver(name) for name in drivers}
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """The names of the drivers."""
+        return tuple(self._managers)
+
+    def manager(self, driver: str) -> holdall.SessionManager:
+        """The engine's manager for a driver. `InvalidArgumentError` where there is none of that name."""
+        if driver not in self._managers:
+            raise InvalidArgumentError(_no_driver(driver, self._managers))
+        return self._managers[driver]
+
+    def address(self, environ: Mapping[str, Any]) -> str:
+        """The client's address: what connected, or whom the named proxies say they speak for."""
+        address = str(environ.get("REMOTE_ADDR", ""))
+        forwarded = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        while forwarded and forwarded[-1] and self._is_proxy(address):
+            address = forwarded.pop()
+        if not address:
+            # Everybody behind the socket would share one session.
+            raise UnsupportedError('HOLDALL["identity"] is "ip", and this request has no REMOTE_ADDR')
+        return address
+
+    def is_secure(self, environ: Mapping[str, Any]) -> bool:
+        """Whether the request came over https, as the server knows it or a named proxy says."""
+        scheme = str(environ.get("wsgi.url_scheme", "http"))
+        if self._is_proxy(str(environ.get("REMOTE_ADDR", ""))):
+            scheme = environ.get("HTTP_X_FORWARDED_PROTO", scheme).split(",")[-1].strip()
+        return scheme == "https"
+
+    def _is_proxy(self, address: str) -> bool:
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._proxies)
+
+
+def _no_driver(name: str, drivers: Mapping[str, Any]) -> str:
+    there = ", ".join(f'"{driver}"' for driver in drivers)
+    hint = ". Sessions kept in the cookie itself are not offered" if name == "cookie" else ""
+    return f'there is no session driver "{name}": HOLDALL["drivers"] in config/session.py has {there}{hint}'
+
+
+def _boolean(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidConfigError(f'HOLDALL["{name}"] is True or False, not {type(value).__name__}')
+    return value
+
+
+def _networks(proxies: object) -> list[Any]:
+    if isinstance(proxies, str) or not isinstance(proxies, (list, tuple)):
+        raise InvalidConfigError('HOLDALL["trusted_proxies"] is a list of addresses or networks')
+    try:
+        return [ip_network(proxy) for proxy in proxies]
+    except ValueError as error:
+        raise InvalidConfigError(f'HOLDALL["trusted_proxies"]: {error}') from None

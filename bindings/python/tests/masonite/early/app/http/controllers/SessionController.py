@@ -1,0 +1,111 @@
+"""What the documents do with a session, a route each."""
+
+import json
+
+import masonite
+
+
+def _given(name):
+    return request().input(name)  # noqa: F821
+
+
+def _value():
+    return json.loads(_given("value"))
+
+
+def _session():
+    driver = _given("driver")
+    return request().session.driver(driver) if driver else request().session  # noqa: F821
+
+
+class SessionController:
+    def set(self):
+        return json.dumps(_session().set(_given("key"), _value()))
+
+    def get(self):
+        return json.dumps(_session().get(_given("key")))
+
+    def has(self):
+        return json.dumps(_session().has(_given("key")))
+
+    def all(self):
+        return json.dumps(_session().all())
+
+    def delete(self):
+        return json.dumps(_session().delete(_given("key")))
+
+    def flash(self):
+        return json.dumps(_session().flash(_given("key"), _value()))
+
+    def reset(self):
+        return json.dumps(_session().reset(flash_only=bool(_given("flash_only"))))
+
+    def append(self):
+        request().session.get("list").append(1)  # noqa: F821
+        return "null"
+
+    def chained(self):
+        return request().redirect("/dashboard").session.flash("success", "Action is successful")  # noqa: F821
+
+    def separate(self):
+        request().session.flash("danger", "Action is dangerous")  # noqa: F821
+        return request().redirect("/dashboard")  # noqa: F821
+
+    def twice(self):
+        request().session.flash("success", "Through two redirects")  # noqa: F821
+        return request().redirect("/hop")  # noqa: F821
+
+    def hop(self):
+        return request().redirect("/dashboard")  # noqa: F821
+
+    def dashboard(self):
+        return view("dashboard")  # noqa: F821
+
+    def fly(self):
+        self._manager().driver("file").set("where", "file")
+        return view("dashboard")  # noqa: F821
+
+    def refused(self):
+        try:
+            self._manager().driver("cookie").set("where", "cookie")
+        except ValueError as error:
+            return str(error)
+
+    def unserialisable(self):
+        try:
+            request().session.set("when", {1})  # noqa: F821
+        except TypeError as error:
+            return str(error)
+
+    def unavailable(self):
+        import os
+        import shutil
+
+        request().session.set("a", 1)  # noqa: F821
+        shutil.rmtree(os.environ["TEST_DIRECTORY"])
+        return "not stored"
+
+    def fails(self):
+        request().session.set("failed", True)  # noqa: F821
+        raise RuntimeError("on purpose")
+
+    def dumped(self):
+        """What 2.3 and 3.0 have besides."""
+        return json.dumps([request().session.get_error_messages(), request().session.get("success")])  # noqa: F821
+
+    def _manager(self):
+        return container().make("SessionManager")  # noqa: F821
+
+
+# By annotation where the framework has a name for it (2.1 on), by the parameter's name before.
+if hasattr(masonite, "Session"):
+
+    def injected(self, session: masonite.Session):
+        return json.dumps(session.get("a"))
+else:
+
+    def injected(self, Session):
+        return json.dumps(Session.get("a"))
+
+
+SessionController.injected = injected

@@ -1,0 +1,2 @@
+DRIVERS = {}
+STATICFILES = {}
