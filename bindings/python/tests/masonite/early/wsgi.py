@@ -1,6 +1,11 @@
 """A small application for Masonite 1.6, 2.3 and 3.0, started as their skeletons start theirs."""
 
+import builtins
+import collections.abc
 import os
+
+# 2.3 asks for a name that Python 3.10 has moved.
+collections.MutableMapping = collections.abc.MutableMapping
 
 os.environ.setdefault("KEY", "ogCYY8cuYd-b8EC5CJSMhQr2rLvoZ5mRpYwCCyHUeQw=")
 
@@ -52,4 +57,7 @@ for provider_class in providers.PROVIDERS:
     container.make("WSGIProviders" if provider.wsgi else "Providers").append(provider)
 for provider in container.make("Providers"):
     container.resolve(provider.boot)
+if not hasattr(builtins, "request"):
+    # 3.0 has this helper of the documents no longer.
+    builtins.request = lambda: container.make("Request")
 application = container.make("WSGI")

@@ -1,0 +1,125 @@
+"""What the framework's documents do with a session, a route each."""
+
+import json
+import os
+import shutil
+
+import tldextract
+from masonite.authentication import Auth
+from masonite.controllers import Controller
+from masonite.facades import Session
+from masonite.request import Request
+from masonite.response import Response
+from masonite.views import View
+
+# Masonite looks every host up in a list that this package would fetch from the network.
+tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())
+
+
+def _call(request, method, *names, **values):
+    session = request.session.driver(request.input("driver")) if request.input("driver") else request.session
+    given = [request.input("key")] if "key" in names else []
+    given += [json.loads(request.input("value"))] if "value" in names else []
+    return json.dumps(getattr(session, method)(*given, **values))
+
+
+class SessionController(Controller):
+    def set(self, request: Request):
+        return _call(request, "set", "key", "value")
+
+    def get(self, request: Request):
+        return _call(request, "get", "key")
+
+    def has(self, request: Request):
+        return _call(request, "has", "key")
+
+    def all(self, request: Request):
+        return _call(request, "all")
+
+    def pull(self, request: Request):
+        return _call(request, "pull", "key")
+
+    def delete(self, request: Request):
+        return _call(request, "delete", "key")
+
+    def flush(self, request: Request):
+        return _call(request, "flush")
+
+    def reset(self, request: Request):
+        return _call(request, "reset", flash_only=bool(request.input("flash_only")))
+
+    def flash(self, request: Request):
+        return _call(request, "flash", "key", "value")
+
+    def increment(self, request: Request):
+        return _call(request, "increment", "key")
+
+    def delete_then_set(self):
+        Session.set("a", 1)
+        Session.delete("a")
+        Session.set("a", 2)
+        return json.dumps(Session.get("a"))
+
+    def separate(self, response: Response):
+        Session.flash("danger", "Action is dangerous")
+        return response.redirect("/dashboard")
+
+    def succeeds(self, response: Response):
+        return response.redirect("/dashboard").with_success("Action is successful")
+
+    def errs(self, response: Response):
+        return response.redirect("/dashboard").with_errors({"name": ["A name is required"]})
+
+    def with_old(self, response: Response):
+        return response.redirect("/dashboard").with_input()
+
+    def twice(self, response: Response):
+        Session.flash("success", "Through two redirects")
+        return response.redirect("/hop")
+
+    def hop(self, response: Response):
+        return response.redirect("/dashboard")
+
+    def dashboard(self, view: View):
+        return view.render("dashboard")
+
+    def fly(self, view: View):
+        Session.driver("file").set("where", "file")
+        return view.render("dashboard")
+
+    def refused(self):
+        try:
+            Session.driver("cookie")
+        except ValueError as error:
+            return str(error)
+
+    def unserialisable(self):
+        try:
+            Session.set("when", {1})
+        except TypeError as error:
+            return str(error)
+
+    def unavailable(self):
+        Session.set("a", 1)
+        shutil.rmtree(os.environ["TEST_DIRECTORY"])
+        return "not stored"
+
+    def fails(self):
+        Session.set("failed", True)
+        raise RuntimeError("on purpose")
+
+    def form(self, request: Request):
+        return f"posted by {request.session.get('name')}"
+
+    def login(self, request: Request, auth: Auth, response: Response):
+        if auth.attempt(request.input("email"), request.input("password")):
+            request.session.session.regenerate()
+            request.session.flash("success", "Welcome")
+        return response.redirect("/dashboard")
+
+    def register(self, auth: Auth):
+        auth.register({"name": "Ann", "email": "ann@example.com", "password": "correct horse"})
+        return "registered"
+
+    def who(self, request: Request):
+        return request.user().email if request.user() else "nobody"
