@@ -6,6 +6,7 @@ flash, as there; HOLDALL["flash"] "next_request" keeps it through the next reque
 
 from __future__ import annotations
 
+import json
 from typing import Any, Optional
 
 from masonite.configuration import config  # type: ignore
@@ -40,7 +41,11 @@ class Session:
 
     def get(self, key: str) -> Any:
         """The value of a key, data or flash; None where it is missing."""
-        return self.session.get(key)
+        text = self.session.get_json(key)
+        if text is None or self.session.exists(key):
+            return self.session.get(key)
+        # A message that was consumed: the caller's own, whatever is flashed under the same key from here on.
+        return json.loads(text)
 
     def set(self, key: str, value: Any) -> None:
         """Sets a key."""

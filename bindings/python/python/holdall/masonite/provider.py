@@ -53,8 +53,11 @@ class SessionProvider(ServiceProvider):  # type: ignore
         self.app.make("ViewClass").share({"session": session.helper})
 
     def _failed(self, error: HoldallError) -> tuple[str, Headers]:
-        self.app.make("ExceptionHandler").load_exception(error)
         answer = _response(self.app)
+        if answer is not None:
+            # It keeps the status of the page that was not sent, otherwise.
+            answer.status(500)
+        self.app.make("ExceptionHandler").load_exception(error)
         if answer is None:
             # Masonite 1: the headers in the container are those of the page that was not sent.
             return self.app.make("StatusCode"), [("Content-Type", "text/html; charset=utf-8")]

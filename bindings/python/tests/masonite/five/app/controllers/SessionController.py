@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 import tldextract
 from masonite.authentication import Auth
@@ -46,7 +45,8 @@ class SessionController(Controller):
         return _call(request, "flush")
 
     def reset(self, request: Request):
-        return _call(request, "reset", flash_only=bool(request.input("flash_only")))
+        _call(request, "reset", flash_only=bool(request.input("flash_only")))
+        return _call(request, "all")
 
     def flash(self, request: Request):
         return _call(request, "flash", "key", "value")
@@ -99,10 +99,23 @@ class SessionController(Controller):
         except TypeError as error:
             return str(error)
 
-    def unavailable(self):
-        Session.set("a", 1)
-        shutil.rmtree(os.environ["TEST_DIRECTORY"])
+    def spoil(self):
+        Session.set("list", [])
+        Session.get("list").append({1})
         return "not stored"
+
+    def worker(self):
+        Session.increment("count")
+        return str(os.getpid())
+
+    def set_and_get(self, request: Request):
+        Session.set("now", json.loads(request.input("value")))
+        return json.dumps(Session.get("now"))
+
+    def delete_and_has(self):
+        Session.set("a", 1)
+        Session.delete("a")
+        return json.dumps(Session.has("a"))
 
     def fails(self):
         Session.set("failed", True)

@@ -38,11 +38,25 @@ class SessionController:
         return json.dumps(_session().flash(_given("key"), _value()))
 
     def reset(self):
-        return json.dumps(_session().reset(flash_only=bool(_given("flash_only"))))
+        _session().reset(flash_only=bool(_given("flash_only")))
+        return json.dumps(_session().all())
 
     def append(self):
         request().session.get("list").append(1)  # noqa: F821
         return "null"
+
+    def spoil(self):
+        request().session.set("list", [])  # noqa: F821
+        request().session.get("list").append({1})  # noqa: F821
+        return "not stored"
+
+    def poke(self):
+        """What the framework's own tests do to a driver."""
+        session = request().session  # noqa: F821
+        session._session = {}
+        session._flash = {}
+        session.environ["REMOTE_ADDR"] = "198.51.100.1"
+        return json.dumps(isinstance(session.helper(), type(session)))
 
     def chained(self):
         return request().redirect("/dashboard").session.flash("success", "Action is successful")  # noqa: F821
@@ -77,21 +91,16 @@ class SessionController:
         except TypeError as error:
             return str(error)
 
-    def unavailable(self):
-        import os
-        import shutil
-
-        request().session.set("a", 1)  # noqa: F821
-        shutil.rmtree(os.environ["TEST_DIRECTORY"])
-        return "not stored"
-
     def fails(self):
         request().session.set("failed", True)  # noqa: F821
         raise RuntimeError("on purpose")
 
-    def dumped(self):
-        """What 2.3 and 3.0 have besides."""
-        return json.dumps([request().session.get_error_messages(), request().session.get("success")])  # noqa: F821
+    def messages(self):
+        """2.3 and 3.0 have these besides."""
+        return json.dumps(request().session.get_flashed_messages())  # noqa: F821
+
+    def errors(self):
+        return json.dumps(request().session.get_error_messages())  # noqa: F821
 
     def _manager(self):
         return container().make("SessionManager")  # noqa: F821

@@ -1,0 +1,298 @@
+"""Masonite 1.6, 2.3 and 3.0: real applications under waitress, walked with requests."""
+
+import json
+import re
+import shutil
+
+import pytest
+from masonite_application import APPLICATIONS, Environment, Server, Visitor, interpreter, linked, unpacked
+
+VERSIONS = ["1.6.11", "2.3.26", "3.0.13"]
+# The Pythons these were made for. Before 3.10 the package needs a wheel of its own.
+OLD = [("2.3.26", "3.9"), ("3.0.13", "3.9")]
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """Starts an application once for each set of settings; they end with the tests."""
+    servers = {}
+    libraries = {}
+
+    def start(version, driver="memory", provider="holdall", python=None, **settings):
+        key = json.dumps([version, driver, provider, python, settings])
+        if key not in servers:
+            directory = tmp_path_factory.mktemp("masonite")
+            if python not in libraries:
+                place = tmp_path_factory.mktemp("library") / "library"
+                libraries[python] = unpacked(place, f"cp{python.replace('.', '')}") if python else linked(place)
+            found = interpreter(python) if python else interpreter("3.11", "3.10")
+            environment = Environment.of(version, found, libraries[python])
+            application = shutil.copytree(APPLICATIONS / "early", directory / "application")
+            document = {"cookie": {"secure": False}, "drivers": {"file": {"type": "file", "path": f"{directory}/sessions"}}}
+            variables = {"TEST_HOLDALL": json.dumps(document | settings), "TEST_DRIVER": driver, "TEST_PROVIDER": provider}
+            servers[key] = Server(environment, application, **variables)
+            servers[key].driver = driver
+        return servers[key]
+
+    yield start
+    [server.stop() for server in servers.values()]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(version, driver, None) for version in VERSIONS for driver in ("memory", "file")]
+    + [(version, "file", python) for version, python in OLD],
+    ids=lambda given: "-".join(part for part in given if part),
+)
+def server(request, start):
+    version, driver, python = request.param
+    return start(version, driver, python=python)
+
+
+@pytest.fixture
+def visitor(server):
+    return Visitor(server)
+
+
+def value(given):
+    return json.dumps(given)
+
+
+def shown(page):
+    """The messages that helpers/messages.html shows."""
+    return re.findall(r'alert alert-(\w+)">\s*(.*?)\s*</div>', page.text)
+
+
+def test_values_come_back_as_they_were_set(visitor):
+    for given in (1, 0, "", False, True, None, 1.5, "1.5", "true", "null", [1, [2]], {"a": {"b": []}}, 2**70, "\u00e9 \U0001f600"):
+        assert visitor.ask("set", key="k", value=value(given)) is None
+        assert visitor.ask("get", key="k") == given and visitor.ask("has", key="k") is True
+        assert visitor.ask("all") == {"k": given}
+
+
+def test_what_is_missing_is_none_and_an_empty_session_an_empty_dict(visitor):
+    assert visitor.ask("get", key="k") is None and visitor.ask("has", key="k") is False and visitor.ask("all") == {}
+    assert not visitor.cookies
+
+
+def test_delete_says_whether_there_was_something(visitor):
+    assert visitor.ask("delete", key="a") is False
+    visitor.ask("set", key="a", value="1")
+    assert visitor.ask("delete", key="a") is True and visitor.ask("delete", key="a") is False
+
+
+def test_two_visitors_have_two_sessions(server):
+    one, other = Visitor(server, "192.0.2.1"), Visitor(server, "192.0.2.1")
+    one.ask("set", key="name", value='"Ann"')
+    assert other.ask("all") == {}
+    other.ask("set", key="name", value='"Ben"')
+    assert one.ask("get", key="name") == "Ann"
+
+
+@pytest.mark.parametrize(
+    ("route", "redirects", "message"),
+    [
+        ("chained", 1, ("success", "Action is successful")),
+        ("separate", 1, ("danger", "Action is dangerous")),
+        ("twice", 2, ("success", "Through two redirects")),
+    ],
+)
+def test_a_flash_behind_redirects_is_shown_once(visitor, route, redirects, message):
+    # With data beside it, which the framework's memory driver mixes it with.
+    visitor.ask("set", key="a", value="1")
+    page = visitor.visit(route)
+    assert [response.status_code for response in page.history] == [302] * redirects
+    assert page.status_code == 200 and shown(page) == [message]
+    assert shown(visitor.visit("dashboard")) == []
+    assert visitor.ask("all") == {"a": 1}
+
+
+def test_a_flash_set_in_a_request_that_answers_200_is_shown_in_the_next(visitor):
+    visitor.ask("flash", key="success", value='"Kept"')
+    assert shown(visitor.visit("dashboard")) == [("success", "Kept")]
+    assert shown(visitor.visit("dashboard")) == []
+
+
+def test_only_a_200_that_somebody_sees_ages_flash(visitor):
+    visitor.ask("flash", key="success", value='"Kept"')
+    assert visitor.visit("fails").status_code == 500
+    visitor.visit("no_such_page")
+    visitor.get(f"{visitor.server.url}/hop", allow_redirects=False)
+    prefetched = visitor.get(f"{visitor.server.url}/dashboard", headers={"Sec-Purpose": "prefetch"})
+    assert shown(prefetched) == [("success", "Kept")]
+    assert shown(visitor.visit("dashboard")) == [("success", "Kept")]
+    assert shown(visitor.visit("dashboard")) == []
+
+
+def test_reset_clears_the_data_or_flash_alone(visitor):
+    def fill():
+        visitor.ask("set", key="a", value="1")
+        visitor.ask("flash", key="success", value='"Kept"')
+
+    fill()
+    assert visitor.ask("reset") == {"success": "Kept"}
+    fill()
+    assert visitor.ask("reset", flash_only="yes") == {"a": 1}
+    assert visitor.ask("all") == {"a": 1}
+
+
+def test_a_driver_on_the_fly_leaves_the_template_helper_alone(visitor):
+    visitor.ask("set", key="where", value='"default"')
+    default = "file" if visitor.server.driver == "file" else "default"
+    assert f"where: {default}" in visitor.visit("fly").text
+    assert visitor.ask("get", key="where", driver="file") == "file"
+    assert visitor.ask("get", key="where") == default
+
+
+def test_the_cookie_driver_is_refused_clearly(visitor):
+    assert 'no session driver "cookie"' in visitor.visit("refused").text
+
+
+def test_the_session_is_injected(visitor):
+    visitor.ask("set", key="a", value='"injected"')
+    assert visitor.ask("injected") == "injected"
+
+
+def test_a_list_changed_in_place_is_saved(visitor):
+    visitor.ask("set", key="list", value="[0]")
+    visitor.ask("append")
+    visitor.ask("append")
+    assert visitor.ask("get", key="list") == [0, 1, 1]
+
+
+def test_a_value_that_is_no_json_is_a_type_error_with_its_key(visitor):
+    assert visitor.visit("unserialisable").text == 'the value of "when": a set is no JSON value'
+
+
+def test_a_request_that_fails_saves_nothing(visitor):
+    assert visitor.visit("fails").status_code == 500
+    assert visitor.ask("all") == {} and not visitor.cookies
+
+
+def test_an_error_of_the_commit_is_the_frameworks_error_page(visitor):
+    response = visitor.visit("spoil")
+    assert response.status_code == 500 and "Set-Cookie" not in response.headers
+    assert "a set is no JSON value" in response.text and "not stored" not in response.text.split("<body")[0]
+    # The server goes on, and nothing was stored.
+    assert visitor.ask("all") == {}
+
+
+def test_the_frameworks_own_tests_may_poke_it(visitor):
+    assert visitor.ask("poke") is True
+
+
+def test_headers_of_the_response(visitor):
+    response = visitor.visit("set", key="a", value="1")
+    assert response.headers["Cache-Control"] == "no-store" and response.headers["Vary"] == "Cookie"
+    assert re.fullmatch(r"sid=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", response.headers["Set-Cookie"])
+    assert "Set-Cookie" not in visitor.visit("all").headers
+    assert "Vary" not in Visitor(visitor.server).visit("hop").history[0].headers
+
+
+def test_messages_and_errors_of_later_versions(visitor):
+    visitor.ask("set", key="a", value="1")
+    visitor.ask("flash", key="errors", value='{"name": ["too short", "not a name"]}')
+    assert visitor.ask("errors") == ["too short", "not a name"] and visitor.ask("errors") == []
+    visitor.ask("flash", key="success", value='"Kept"')
+    assert visitor.ask("messages") == {"success": "Kept"} and visitor.ask("all") == {"a": 1}
+
+
+# Sessions by address.
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_identity_by_address_believes_only_named_proxies(start, version):
+    settings = {"identity": "ip", "keyed_secret": "k" * 43}
+    server = start(version, **settings)
+    one, other = Visitor(server, "192.0.2.1"), Visitor(server, "192.0.2.2")
+    one.ask("set", key="a", value="1")
+    # Both come from 127.0.0.1, whatever they say.
+    assert other.ask("get", key="a") == 1 and not one.cookies
+    server = start(version, trusted_proxies=["127.0.0.0/8"], **settings)
+    one, other = Visitor(server, "203.0.113.7, 192.0.2.1"), Visitor(server, "203.0.113.7, 192.0.2.2")
+    one.ask("set", key="a", value="1")
+    # What the proxy wrote is the last one; what the client wrote stands before it.
+    assert other.ask("get", key="a") is None
+    assert Visitor(server, "198.51.100.9, 192.0.2.1").ask("get", key="a") == 1
+
+
+# The framework's own drivers fail what ours pass.
+
+
+@pytest.fixture(params=VERSIONS)
+def theirs(request, start):
+    def visitor(driver="memory", **more):
+        return Visitor(start(request.param, driver, "framework"), **more)
+
+    visitor.version = request.param
+    return visitor
+
+
+def test_defect_falsy_values_are_lost(theirs):
+    visitor = theirs()
+    visitor.ask("set", key="k", value="0")
+    assert visitor.ask("get", key="k") is None
+
+
+def test_defect_an_empty_session_is_none_and_delete_fails(theirs):
+    assert theirs().ask("all") is None
+    assert theirs().visit("delete", key="a").status_code == 500
+
+
+def test_defect_a_flash_becomes_data_and_is_shown_for_ever(theirs):
+    visitor = theirs()
+    visitor.ask("set", key="a", value="1")
+    for _ in range(3):
+        assert shown(visitor.visit("separate" if _ == 0 else "dashboard")) == [("danger", "Action is dangerous")]
+
+
+def test_defect_a_flash_set_on_200_is_lost(theirs):
+    visitor = theirs()
+    visitor.ask("flash", key="success", value='"Kept"')
+    assert shown(visitor.visit("dashboard")) == []
+
+
+def test_defect_an_identity_is_picked_with_a_header(theirs):
+    theirs(address="192.0.2.1").ask("set", key="name", value='"Ann"')
+    assert theirs(address="10.1.1.1, 192.0.2.1").ask("get", key="name") == "Ann"
+
+
+def test_defect_the_cookie_driver_changes_or_refuses_values(theirs):
+    visitor = theirs("cookie")
+    if theirs.version == "1.6.11":
+        assert visitor.visit("set", key="k", value="1").status_code == 500
+        visitor.ask("set", key="k", value='"text"')
+        visitor.visit("dashboard")
+        # Deletions wait in the framework's one Request for whichever response is next.
+        assert visitor.visit("get", key="k").text == "null"
+    else:
+        visitor.ask("set", key="k", value='"123"')
+        assert visitor.ask("get", key="k") == 123
+        visitor.ask("set", key="k", value="false")
+        assert visitor.ask("get", key="k") == "False"
+
+
+def test_defect_the_chained_redirect_fails_from_2_on(theirs):
+    page = theirs().visit("chained")
+    assert bool(page.history) == (theirs.version == "1.6.11")
+
+
+def test_defect_flashed_messages_raise(theirs):
+    if theirs.version != "1.6.11":
+        assert theirs().visit("messages").status_code == 500
+
+
+def test_a_wrong_configuration_does_not_start(start):
+    for settings, says in [
+        ({"identity": "name"}, "identity"),
+        ({"identity": "ip"}, "keyed_secret"),
+        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies"),
+        ({"trusted_proxies": ["10.0.0"]}, "trusted_proxies"),
+        ({"save_on_error": 1}, "save_on_error"),
+        ({"default": "file"}, "default"),
+        ({"idle_timeout": 1}, "idle_timeout"),
+    ]:
+        with pytest.raises(AssertionError, match=f"Error: .*{says}"):
+            start("1.6.11", **settings)
+    with pytest.raises(AssertionError, match='Error: there is no session driver "cookie"'):
+        start("2.3.26", "cookie")
