@@ -44,8 +44,8 @@ def start(environment, scaffold, tmp_path_factory):
             shutil.copytree(overlay, application, dirs_exist_ok=True)
             if provider == "holdall":
                 providers = application / "config" / "providers.py"
-                text = providers.read_text().replace("    SessionProvider,\n    Cache", "    SessionProvider,\n    HoldallProvider,\n    Cache")
-                providers.write_text(f"from holdall.masonite import SessionProvider as HoldallProvider\n{text}")
+                text = providers.read_text().replace("    SessionProvider,\n    Cache", "    SessionProvider,\n    Ours,\n    Cache")
+                providers.write_text(f"from holdall.masonite import SessionProvider as Ours\n{text}")
             document = {"default": driver, "cookie": {"secure": False}}
             document["drivers"] = {"file": {"type": "file", "path": f"{directory}/sessions"}}
             servers[key] = Server(environment, application, server, TEST_HOLDALL=json.dumps(document | settings))
@@ -168,6 +168,23 @@ def test_what_failed_is_saved_where_that_is_asked_for(start):
     assert visitor.ask("all") == {"failed": True}
 
 
+def test_headers_that_are_there_are_kept_and_get_stricter(visitor):
+    response = visitor.visit("headers")
+    assert response.headers["Vary"] == "Accept, Cookie"
+    assert response.headers["Cache-Control"] == "public, max-age=60, no-store"
+    assert {"sid", "other", "SESSID"} <= set(visitor.cookies.keys())
+
+
+def test_https_is_what_the_server_or_a_named_proxy_says(start):
+    def line(server):
+        forwarded = {"X-Forwarded-Proto": "https"}
+        return requests.get(f"{server.url}/set?key=a&value=1", headers=forwarded, timeout=10).headers["Set-Cookie"]
+
+    cookie = {"name": "sid", "secure": "auto"}
+    assert not re.search(r"sid=[^,]*; Secure", line(start(cookie=cookie)))
+    assert re.search(r"sid=[^,]*; Secure", line(start(cookie=cookie, trusted_proxies=["127.0.0.1"])))
+
+
 def test_the_next_request_policy(start):
     visitor = Visitor(start(flash="next_request"))
     visitor.ask("flash", key="x", value="1")
@@ -226,3 +243,31 @@ def test_defect_a_key_is_mangled(theirs, start):
     for visitor, found in ((theirs, None), (Visitor(start()), 1)):
         visitor.ask("set", key="s_x", value="1")
         assert visitor.ask("get", key="s_x") == found
+
+
+# The documents.
+
+
+def test_the_example_of_the_documents_runs(environment, scaffold, tmp_path):
+    """Each block goes where its first line says: at the end of a file of config, in the place of another."""
+    page = (APPLICATIONS.parents[3] / "docs" / "python" / "masonite.md").read_text()
+    application = shutil.copytree(scaffold, tmp_path / "application")
+    blocks = re.findall(r"```python\n# ([\w/]+\.py)\n(.*?)```", page, re.S)
+    assert [name for name, _ in blocks] == ["config/providers.py", "config/session.py", "app/controllers/WelcomeController.py"]
+    for name, block in blocks:
+        file = application / name
+        file.write_text((file.read_text() if name.startswith("config") else "") + block)
+    server = Server(environment, application)
+    try:
+        visitor = Visitor(server)
+        assert [visitor.get(server.url, timeout=10).text for _ in range(3)] == ["visits: 1", "visits: 2", "visits: 3"]
+    finally:
+        server.stop()
+    assert list((application / "storage" / "sessions").iterdir())
+
+
+def test_the_include_of_the_documents_is_the_one_that_is_tested():
+    page = (APPLICATIONS.parents[3] / "docs" / "python" / "masonite.md").read_text()
+    (block,) = re.findall(r"```html\n(.*?)```", page, re.S)
+    for application in ("early/resources", "five"):
+        assert (APPLICATIONS / application / "templates" / "helpers" / "messages.html").read_text() == block

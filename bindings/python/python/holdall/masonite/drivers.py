@@ -1,13 +1,13 @@
 """The session drivers of Masonite 1.5 to 3.0 and their manager: the documents' calls over the engine's session.
 
-A flash message lives until the end of the first 200 response after the request that set it. Values are JSON and come back as they
-were: 0, "" and False too. Knows the framework's request; where sessions are kept is the settings' business.
+A flash message lives until the end of the first 200 response after the request that set it. Values are JSON and come
+back as they were: 0, "" and False too. Knows the framework's request, and not where sessions are kept.
 """
 
 # No `from __future__ import annotations` here: the container resolves by what the annotation of `request` is.
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Optional
+from typing import Any
 
 from masonite.contracts.SessionContract import SessionContract  # type: ignore
 from masonite.drivers.BaseDriver import BaseDriver  # type: ignore
@@ -65,7 +65,7 @@ class SessionDriver(SessionContract, BaseDriver):  # type: ignore
         self.session.delete(key)
         return was_there
 
-    def flash(self, key: str, value: Any) -> Optional[Request]:
+    def flash(self, key: str, value: Any) -> "Request | None":
         """Keeps a value until it has been shown. In a request that redirects it gives the request, so that
         `return request().redirect("/dashboard").session.flash(...)` answers the redirect."""
         self.session.flash(key, value)
@@ -116,7 +116,7 @@ class SessionManager(FrameworkManager):  # type: ignore
         return type(f"Session{name.capitalize()}Driver", (SessionDriver,), members)
 
     def driver(self, driver: Any) -> SessionDriver:
-        """The visitor's session of a driver, in this request. `InvalidArgumentError` where there is none of that name."""
+        """The visitor's session of a driver. `InvalidArgumentError` where there is none of that name."""
         if driver is None or driver == "default":
             driver = self.settings.default
         if isinstance(driver, str) and not self.container.has(f"Session{driver.capitalize()}Driver"):

@@ -1,13 +1,14 @@
-"""The session of Masonite 4 and 5, and its provider: what is behind the container key `session`, and so behind the facade.
+"""The session of Masonite 4 and 5, and its provider: what is behind the container key `session`, and so the facade.
 
-The framework's calls, over the engine's session, with JSON values that come back as they were set. By default `get` and `pull` consume
-flash, as there; HOLDALL["flash"] "next_request" keeps it through the next request. Knows the application's environ.
+The framework's calls, over the engine's session, with JSON values that come back as they were set. By default `get` and
+`pull` consume flash, as there; HOLDALL["flash"] "next_request" keeps it through the next request. Knows the
+application's environ.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Optional
+from typing import Any
 
 from masonite.configuration import config  # type: ignore
 from masonite.providers import Provider  # type: ignore
@@ -24,7 +25,7 @@ from holdall.masonite.settings import Settings
 class Session:
     """The sessions of whichever request is under way."""
 
-    def __init__(self, application: Any, settings: Settings, driver: Optional[str] = None) -> None:
+    def __init__(self, application: Any, settings: Settings, driver: str | None = None) -> None:
         self.application = application
         self.settings = settings
         self._driver = driver
@@ -89,7 +90,7 @@ class Session:
         """Takes from a number."""
         self.session.decrement(key, count)
 
-    def start(self, driver: Optional[str] = None) -> Session:
+    def start(self, driver: str | None = None) -> Session:
         """Chooses the driver for the rest of the request: the default where none is named."""
         name = driver or self.settings.default
         self.settings.manager(name)
@@ -101,16 +102,16 @@ class Session:
         self.settings.manager(driver)
         return Session(self.application, self.settings, driver)
 
-    def get_driver(self, name: Optional[str] = None) -> Session:
+    def get_driver(self, name: str | None = None) -> Session:
         """As `driver`; without a name, this one."""
         return self if name is None else self.driver(name)
 
-    def save(self, driver: Optional[str] = None) -> None:
+    def save(self, driver: str | None = None) -> None:
         """Nothing: what was set is saved when the response begins."""
 
     def add_driver(self, name: str, driver: Any) -> None:
         """Refused: the drivers are those of HOLDALL in config/session.py."""
-        raise UnsupportedError(f'the session driver "{name}": drivers are named in HOLDALL["drivers"] in config/session.py')
+        raise UnsupportedError(f'the session driver "{name}": HOLDALL["drivers"] in config/session.py names them')
 
     def helper(self) -> Session:
         """Itself, for templates."""

@@ -1,7 +1,7 @@
 """The handler: a WSGI application around Masonite's, which commits a request's sessions when its response begins.
 
-Only there are the final status and the headers known, in all versions. An error of the engine becomes the response that the
-framework's own error handling makes, before any header has left.
+Only there are the final status and the headers known, in all versions. An error of the engine becomes the response that
+the framework's own error handling makes, before any header has left.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from holdall.masonite.sessions import KEY, RequestSessions
 class SessionHandler:
     """`application`, with its sessions saved.
 
-    `shows_flash` says for a status whether flash messages have been shown; `failed` hands an error to the framework and gives
-    status and headers of its answer.
+    `shows_flash` says for a status whether flash messages have been shown; `failed` hands an error to the framework and
+    gives status and headers of its answer.
     """
 
     def __init__(

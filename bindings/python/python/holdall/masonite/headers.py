@@ -1,4 +1,4 @@
-"""Headers: a response's, with those of a commit added. Nothing that was there gets weaker, and no cookie is replaced."""
+"""Headers: a response's, with those of a commit added. Nothing that was there gets weaker; no cookie is replaced."""
 
 from __future__ import annotations
 

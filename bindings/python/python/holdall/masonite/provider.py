@@ -1,6 +1,6 @@
 """The provider for Masonite 1.5 to 3.0: binds the session where the framework's own SessionProvider does.
 
-It takes that one's place in the list of providers. Knows the container's keys; what a session does is the drivers' business.
+It takes that one's place in the list of providers. Knows the container's keys, and not what a session does.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class SessionProvider(ServiceProvider):  # type: ignore
             self.app.bind(f"Session{name.capitalize()}Driver", manager.driver_class(name))
         # As WhitenoiseProvider does it: wsgi.py asks for this key in the end.
         if self.app.has("WSGI"):
-            handler = SessionHandler(self.app.make("WSGI"), shows_flash=lambda status: status == 200, failed=self._failed)
+            application = self.app.make("WSGI")
+            handler = SessionHandler(application, shows_flash=lambda status: status == 200, failed=self._failed)
             self.app.bind("WSGI", handler)
 
     def boot(self) -> None:

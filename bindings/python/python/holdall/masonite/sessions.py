@@ -1,13 +1,13 @@
 """The sessions of one request: one for each driver that was used, opened at its first use, committed together.
 
-They live in the request's environ, so that nothing is shared between requests. Knows WSGI and the settings; neither Masonite's container nor
-its request.
+They live in the request's environ, so that nothing is shared between requests. Knows WSGI and the settings; neither
+Masonite's container nor its request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import Any, Optional
+from typing import Any
 
 from holdall import Session
 from holdall.masonite.settings import Settings
@@ -21,7 +21,7 @@ class RequestSessions:
     def __init__(self, environ: MutableMapping[str, Any], settings: Settings) -> None:
         self._environ = environ
         self._settings = settings
-        self._sessions: dict[tuple[str, Optional[str]], Session] = {}
+        self._sessions: dict[tuple[str, str | None], Session] = {}
         self.headers: list[tuple[str, str]] = []
         """What the commits want the response to carry."""
         self.active = settings.default

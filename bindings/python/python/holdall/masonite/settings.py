@@ -1,7 +1,7 @@
 """Settings: what `HOLDALL` in config/session.py says, with the engine's managers made from it.
 
-It is read and checked when the application starts: a wrong field is an `InvalidConfigError` that names it. Knows WSGI's environ, and
-neither a container nor a response.
+It is read and checked when the application starts: a wrong field is an `InvalidConfigError` that names it. Knows WSGI's
+environ, and neither a container nor a response.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ import tldextract  # noqa: E402
 # Masonite looks every host up in a list that this package would fetch from the network.
 tldextract.extract = tldextract.TLDExtract(suffix_list_urls=None)
 
-from config import application as application_config  # noqa: E402
 import masonite  # noqa: E402
+from config import application as application_config  # noqa: E402
 from config import providers  # noqa: E402
 from masonite.app import App  # noqa: E402
 

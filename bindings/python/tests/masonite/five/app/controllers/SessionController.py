@@ -104,6 +104,13 @@ class SessionController(Controller):
         Session.get("list").append({1})
         return "not stored"
 
+    def headers(self, response: Response):
+        Session.set("a", 1)
+        response.header("Vary", "Accept")
+        response.header("Cache-Control", "public, max-age=60")
+        response.cookie("other", "kept")
+        return "headers"
+
     def worker(self):
         Session.increment("count")
         return str(os.getpid())
