@@ -117,7 +117,8 @@ def test_only_a_200_that_somebody_sees_ages_flash(visitor):
     visitor.ask("flash", key="success", value='"Kept"')
     assert visitor.visit("fails").status_code == 500
     visitor.visit("no_such_page")
-    visitor.get(f"{visitor.server.url}/hop", allow_redirects=False)
+    assert visitor.get(f"{visitor.server.url}/peek", allow_redirects=False).status_code == 302
+    assert (visitor.visit("gone").status_code, visitor.visit("gone").json()) == (410, "Kept")
     prefetched = visitor.get(f"{visitor.server.url}/dashboard", headers={"Sec-Purpose": "prefetch"})
     assert shown(prefetched) == [("success", "Kept")]
     assert shown(visitor.visit("dashboard")) == [("success", "Kept")]

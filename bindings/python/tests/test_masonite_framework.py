@@ -112,9 +112,17 @@ def test_a_flash_behind_redirects_is_shown_once(visitor, route, redirects, messa
     assert shown(visitor.visit("dashboard")) == [] and visitor.ask("all") == {}
 
 
+def test_a_flash_waits_for_whoever_gets_it(visitor):
+    visitor.ask("flash", key="x", value="[1]")
+    for _ in range(3):
+        assert visitor.ask("has", key="x") is True
+    assert visitor.ask("get", key="x") == [1] and visitor.ask("get", key="x") is None
+
+
 def test_errors_and_old_input_reach_the_next_page_alone(visitor):
-    assert "A name is required" in visitor.visit("errs").text
-    assert "errors: {}" in visitor.visit("dashboard").text
+    for route in ("errs", "bag"):
+        assert "A name is required" in visitor.visit(route).text
+        assert "errors: {}" in visitor.visit("dashboard").text
     assert "old: blue" in visitor.visit("with_old", typed="blue").text
     assert "old: nothing" in visitor.visit("dashboard").text
 

@@ -9,6 +9,7 @@ from masonite.controllers import Controller
 from masonite.facades import Session
 from masonite.request import Request
 from masonite.response import Response
+from masonite.validation import MessageBag
 from masonite.views import View
 
 # Masonite looks every host up in a list that this package would fetch from the network.
@@ -69,6 +70,9 @@ class SessionController(Controller):
 
     def errs(self, response: Response):
         return response.redirect("/dashboard").with_errors({"name": ["A name is required"]})
+
+    def bag(self, response: Response):
+        return response.redirect("/dashboard").with_errors(MessageBag({"name": ["A name is required"]}))
 
     def with_old(self, response: Response):
         return response.redirect("/dashboard").with_input()

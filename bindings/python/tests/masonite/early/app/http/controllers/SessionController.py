@@ -72,6 +72,14 @@ class SessionController:
     def hop(self):
         return request().redirect("/dashboard")  # noqa: F821
 
+    def peek(self):
+        request().session.get("success")  # noqa: F821
+        return request().redirect("/dashboard")  # noqa: F821
+
+    def gone(self):
+        request().status("410 Gone" if not hasattr(masonite, "Session") else 410)  # noqa: F821
+        return json.dumps(request().session.get("success"))  # noqa: F821
+
     def dashboard(self):
         return view("dashboard")  # noqa: F821
 
