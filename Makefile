@@ -16,7 +16,7 @@ VENV := .venv
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo test lint bench torture fuzz wheel install header abi clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo demo-python test lint bench torture fuzz wheel install header abi clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -46,7 +46,11 @@ build/demo: $(DEMO_SOURCES) $(DEMO_HEADERS) | lib demo-packages
 demo: lib build/demo
 	build/demo --port $(PORT) $(if $(SESSIONS),--sessions '$(SESSIONS)')
 
-$(VENV)/ready: tests/requirements.txt bindings/python/tests/requirements.txt | test-packages
+# The same in Python, on the same sessions: `make demo-python PORT=8001` beside it.
+demo-python: wheel
+	$(VENV)/bin/python examples/demo-python/serve.py --port $(PORT) $(if $(SESSIONS),--sessions '$(SESSIONS)')
+
+$(VENV)/ready: tests/requirements.txt bindings/python/tests/requirements.txt examples/demo-python/requirements.txt | test-packages
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	@touch $@
@@ -72,7 +76,7 @@ lint: lint-packages lib wheel
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
 	$(CARGO) fmt --manifest-path bindings/python/Cargo.toml --check
 	PYO3_PYTHON=$(VENV)/bin/python $(CARGO) clippy --quiet --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
-	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz bindings/python benches/python
+	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz bindings/python benches/python examples
 	$(VENV)/bin/mypy --strict --no-error-summary --package holdall
 	$(VENV)/bin/stubtest --concise holdall
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')

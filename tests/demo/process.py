@@ -15,10 +15,10 @@ PROGRAM = Path(os.environ.get("HOLDALL_DEMO", ROOT / "build" / "demo"))
 class Demo:
     """A running demo. `with` stops it, and finds fault with one that does not end well."""
 
-    def __init__(self, sessions=None, under=(), cwd=None):
+    def __init__(self, sessions=None, under=(), cwd=None, program=PROGRAM):
         options = [] if sessions is None else ["--sessions", sessions]
         self.process = subprocess.Popen(
-            [*under, str(PROGRAM.resolve()), *options, "--port", "0"],
+            [*under, str(program.resolve()), *options, "--port", "0"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd,
         )
         self._out, self._err, self._ready, self._more = [], [], queue.Queue(), threading.Condition()

@@ -1,0 +1,25 @@
+from masonite.events.providers import EventProvider
+from masonite.providers import (
+    AuthorizationProvider,
+    ExceptionProvider,
+    HelpersProvider,
+    RouteProvider,
+    ViewProvider,
+)
+
+from app.providers.HttpProvider import HttpProvider
+from app.providers.ProblemProvider import ProblemProvider
+from app.providers.SessionProvider import SessionProvider
+
+# The route comes last: what it needs is there by then.
+PROVIDERS = [
+    HttpProvider,
+    EventProvider,
+    AuthorizationProvider,
+    ViewProvider,
+    HelpersProvider,
+    ExceptionProvider,
+    ProblemProvider,
+    SessionProvider,
+    RouteProvider,
+]
