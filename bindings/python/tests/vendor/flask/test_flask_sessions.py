@@ -16,7 +16,8 @@ Changes:
 | test_session_expiration | Max-Age instead of Expires | what the engine sends; RFC 6265 gives Max-Age precedence. The test is stricter by it |
 | test_session_cookie_setting | 2 ms before `/read` | the cookie is renewed with the record, whose expiry is counted in milliseconds |
 | test_session_refresh_vary | `/ignored` reads the session | a request that does not look at the session loads nothing, also for a permanent one |
-| test_session_dynamic_cookie_name | overrides `get_manager` instead of `get_cookie_name` | a manager's cookie has one name |
+| test_session_dynamic_cookie_name | overrides `get_manager` instead of `get_cookie_name`; `HOLDALL` instead of a secret key | a manager's cookie has one name |
+| (file) | one file, with the imports it needs | the tests come from five |
 | test_session_transactions_no_null_sessions | our `session_interface`, without a configuration | Holdall is put in |
 | test_stream_keeps_session | a function, without `self` | taken out of its class |
 """
