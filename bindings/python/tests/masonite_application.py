@@ -50,7 +50,8 @@ class Environment:
     def run(self, *command, cwd, **more):
         variables = {**os.environ, "PATH": f"{self.python.parent}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
         variables |= {"PYTHONPATH": f"{self.library}:{cwd}", "PYTHONWARNINGS": "ignore", "PYTHONUNBUFFERED": "1"} | more
-        return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=cwd, env=variables, text=True, **pipes)
 
 
 def interpreter(*series):

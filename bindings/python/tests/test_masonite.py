@@ -31,7 +31,7 @@ def start(tmp_path_factory):
             document = {"cookie": {"secure": False}, "drivers": {"file": {"type": "file", "path": f"{directory}/sessions"}}}
             variables = {"TEST_HOLDALL": json.dumps(document | settings), "TEST_DRIVER": driver, "TEST_PROVIDER": provider}
             servers[key] = Server(environment, application, **variables)
-            servers[key].driver = driver
+            servers[key].driver, servers[key].environment = driver, environment
         return servers[key]
 
     yield start
@@ -283,17 +283,31 @@ def test_defect_flashed_messages_raise(theirs):
         assert theirs().visit("messages").status_code == 500
 
 
-def test_a_wrong_configuration_does_not_start(start):
-    for settings, says in [
+def test_an_application_with_a_driver_that_is_not_there_does_not_start(start):
+    with pytest.raises(AssertionError, match='Error: there is no session driver "cookie"'):
+        start("2.3.26", "cookie")
+
+
+def test_a_wrong_setting_is_named(start):
+    program = """if True:
+        import json, sys
+        from holdall import InvalidConfigError
+        from holdall.masonite.settings import Settings
+        for given in json.load(sys.stdin):
+            try:
+                Settings(given, default="memory", flash="next_request")
+            except InvalidConfigError as error:
+                print(error)
+    """
+    cases = [
         ({"identity": "name"}, "identity"),
         ({"identity": "ip"}, "keyed_secret"),
         ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies"),
         ({"trusted_proxies": ["10.0.0"]}, "trusted_proxies"),
         ({"save_on_error": 1}, "save_on_error"),
-        ({"default": "file"}, "default"),
         ({"idle_timeout": 1}, "idle_timeout"),
-    ]:
-        with pytest.raises(AssertionError, match=f"Error: .*{says}"):
-            start("1.6.11", **settings)
-    with pytest.raises(AssertionError, match='Error: there is no session driver "cookie"'):
-        start("2.3.26", "cookie")
+    ]
+    environment = start("1.6.11").environment
+    process = environment.run(environment.python, "-c", program, cwd=APPLICATIONS)
+    said = process.communicate(json.dumps([given for given, _ in cases]), timeout=20)[0].splitlines()
+    assert len(said) == len(cases) and all(name in line for line, (_, name) in zip(said, cases, strict=True)), said
