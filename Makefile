@@ -78,7 +78,7 @@ lint: lint-packages lib wheel
 	PYO3_PYTHON=$(VENV)/bin/python $(CARGO) clippy --quiet --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
 	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz bindings/python benches/python examples
 	$(VENV)/bin/mypy --strict --no-error-summary --package holdall
-	$(VENV)/bin/stubtest --concise holdall
+	$(VENV)/bin/stubtest --concise holdall._holdall
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp

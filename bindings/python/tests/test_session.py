@@ -200,6 +200,19 @@ def test_under_on_read_a_message_is_given_once(browser):
     assert browser.stored() == {}
 
 
+def test_under_on_read_all_and_a_message_set_again_end_nothing(browser):
+    session = browser.open(flash="on_read")
+    session.flash("errors", {"name": ["missing"]})
+    browser.commit(session)
+    session = browser.open(flash="on_read")
+    assert session.all() == {"errors": {"name": ["missing"]}}
+    browser.commit(session)
+    session = browser.open(flash="on_read")
+    errors = session.get("errors")
+    session.flash("errors", errors)
+    assert session.pull("errors") == {"name": ["missing"]}
+
+
 def test_the_context_manager_commits_unless_there_is_an_exception(browser):
     with browser.open() as session:
         session["a"] = 1

@@ -7,8 +7,8 @@ framework.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from holdall._holdall import Commit, Session, SessionManager
 from holdall._response import LOOKED_AT, Headers, ages_flash, with_session

@@ -15,9 +15,10 @@ import tldextract  # noqa: E402
 tldextract.extract = tldextract.TLDExtract(suffix_list_urls=None)
 
 import masonite  # noqa: E402
+from masonite.app import App  # noqa: E402
+
 from config import application as application_config  # noqa: E402
 from config import providers  # noqa: E402
-from masonite.app import App  # noqa: E402
 
 IS_FIRST = not hasattr(masonite, "Session")
 

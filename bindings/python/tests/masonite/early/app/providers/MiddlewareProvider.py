@@ -1,5 +1,6 @@
-from config import middleware
 from masonite.provider import ServiceProvider
+
+from config import middleware
 
 
 class MiddlewareProvider(ServiceProvider):
