@@ -279,13 +279,13 @@ struct Reader<'f> {
 }
 
 impl<'f> Reader<'f> {
-    /// Of a file of this size; of a small one that is cut meanwhile, of the size that it had when it was read.
+    /// Of a file of this size. If it is cut meanwhile that stays its size: what was read of it may be older than the cut, and
+    /// must not look as if the file had been that short all the time.
     fn new(fd: BorrowedFd<'f>, size: u64) -> Result<Reader<'f>> {
         let whole = size <= READ_WHOLE_BYTES;
         let mut reader = Reader { fd, buffer: Vec::new(), whole, size };
         if whole {
             reader.fill(0, size)?;
-            reader.size = reader.buffer.len() as u64;
         }
         Ok(reader)
     }

@@ -356,6 +356,11 @@ mod tests {
         let seen = scan(&mut overtaken, &ME);
         assert_eq!(seen.own.map(|own| own.length), Some(small.len()));
         assert!(!seen.doubtful && !seen.settled);
+        // Cut, and not yet grown again: the file that was read is as long as it was when the read began.
+        let size = before.len() as u64;
+        let cut = Scan::read(&mut before[..4096].to_vec(), size, &ME, MAX).expect("infallible");
+        assert_eq!(cut.own.map(|own| own.length), Some(small.len()));
+        assert!(!cut.settled);
     }
 
     fn scan(file: &mut Vec<u8>, locator: &Locator) -> Scan {
