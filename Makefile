@@ -75,7 +75,7 @@ lint: lint-packages lib wheel
 	$(CARGO) clippy --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --workspace --no-deps --document-private-items
 	$(CARGO) fmt --manifest-path bindings/python/Cargo.toml --check
-	PYO3_PYTHON=$(VENV)/bin/python $(CARGO) clippy --quiet --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
+	PYO3_PYTHON=$(CURDIR)/$(VENV)/bin/python $(CARGO) clippy --quiet --manifest-path bindings/python/Cargo.toml --target-dir target/python -- -D warnings
 	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz bindings/python benches/python examples
 	$(VENV)/bin/mypy --strict --no-error-summary --package holdall
 	$(VENV)/bin/stubtest --concise holdall._holdall
