@@ -672,3 +672,12 @@ def test_the_application_of_the_document_runs():
     exec(code, names)
     client = names["app"].test_client()
     assert [client.get("/").text for _ in range(2)] == ["Seen: /", "Seen: /, /"]
+
+
+def test_a_view_that_commits_to_know_the_outcome_loses_no_header(app, client):
+    def view():
+        flask.session["n"] = flask.session.get("n", 0) + 1
+        return flask.session.holdall.commit().outcome
+
+    assert run(app, client, view).text == "saved" and cookie_of(client)
+    assert run(app, client, view).text == "saved" and data(app, client) == {"n": 2}

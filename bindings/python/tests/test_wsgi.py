@@ -132,6 +132,18 @@ def test_what_the_generator_changes_before_its_first_chunk_is_saved(manager):
     assert closed == [True, True]
 
 
+def test_an_application_that_commits_to_know_the_outcome_loses_no_header(manager):
+    def application(environ, start_response):
+        session = environ["holdall.session"]
+        session.increment("n")
+        outcome = session.commit().outcome
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{outcome} {session['n']}".encode()]
+
+    client = Client(SessionMiddleware(application, manager))
+    assert client.get().body == b"saved 1" and client.get().body == b"saved 2"
+
+
 def test_the_headers_leave_with_the_first_write(manager):
     def application(environ, start_response):
         write = start_response("200 OK", [("Content-Type", "text/plain")])
@@ -571,6 +583,15 @@ def counted_through(port, path, clients, each):
     return visitor.json("/all")["n"], workers
 
 
+def counted_by_several(port, path, clients, each):
+    """The same, and more than one process had a part in it: who takes a connection is up to the system, so it is tried again."""
+    for _ in range(20):
+        n, workers = counted_through(port, path, clients, each)
+        if n != clients * each or len(workers) > 1:
+            return n
+    pytest.fail("one process took all connections, twenty times")
+
+
 def configuration(tmp_path):
     return {"url": f"file://{tmp_path}/sessions", "cookie": {"secure": False}}
 
@@ -589,8 +610,7 @@ def test_under_gunicorn_with_workers_forked_from_a_warm_parent(tmp_path):
         answers = [Visitor(port).json("/ids") for _ in range(80)]
         ids = [one for answer in answers for one in answer["ids"]]
         assert len(set(ids)) == 80_000 and len({answer["pid"] for answer in answers}) > 1
-        n, workers = counted_through(port, "/count", 8, 1000)
-        assert n == 8000 and len(workers) > 1
+        assert counted_by_several(port, "/count", 8, 1000) == 8000
         assert counted_through(port, "/count-alone", 8, 25)[0] == 200
         assert through_one_door(port, 200, 2) > 500
         assert races_through(port, 500) > 50

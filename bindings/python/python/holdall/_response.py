@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from holdall._holdall import Commit, Session
+
 Headers = list[tuple[str, str]]
 
 LOOKED_AT: Headers = [("Vary", "Cookie")]
@@ -20,6 +22,13 @@ def ages_flash(method: str, status: int, purpose: str) -> bool | None:
     """
     unseen = method in ("HEAD", "OPTIONS") or 300 <= status < 400 or "prefetch" in purpose.lower()
     return False if unseen else None
+
+
+def ended(session: Session, age_flash: bool | None) -> Commit:
+    """Commits. Where the application has done so already, to know the outcome before it answers: what it was told then."""
+    earlier = session.committed
+    commit = session.commit(age_flash=age_flash)
+    return commit if earlier is None or commit.headers else earlier
 
 
 def with_session(headers: Headers, added: Headers) -> Headers:

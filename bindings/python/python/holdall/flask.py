@@ -17,6 +17,7 @@ from flask.sessions import SessionInterface as FlaskSessionInterface
 
 from holdall import Commit, SessionManager
 from holdall import Session as EngineSession
+from holdall._response import ended
 from holdall.errors import InvalidConfigError, InvalidTypeError, InvalidValueError, MisuseError
 
 __all__ = ["Holdall", "NoSession", "Session", "SessionInterface"]
@@ -179,7 +180,7 @@ class Session(SessionMixin):
             return opened.commit()
         if refresh and self._looked_at and opened.get("_permanent"):
             opened.touch()
-        return opened.commit(age_flash=age_flash)
+        return ended(opened, age_flash)
 
     def _enter(self) -> EngineSession:
         self.accessed = self._looked_at = True

@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from holdall._holdall import Commit, SessionManager
 from holdall._holdall import Session as EngineSession
-from holdall._response import LOOKED_AT, Headers, ages_flash, with_session
+from holdall._response import LOOKED_AT, Headers, ages_flash, ended, with_session
 from holdall.errors import HoldallError, InvalidArgumentError, InvalidConfigError, MisuseError, UnavailableError
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Session(dict[str, Any]):
                 manager.open_token(self._token, mode="exclusive", lock_timeout_ms=0)
         if self._was_cleared and not engine.is_new and not engine.all():
             engine.destroy()
-        return engine.commit(age_flash=ages_flash)
+        return ended(engine, ages_flash)
 
     def close(self) -> None:
         """For the middleware: lets go of a session that was not saved, and of its lock. It can still be read."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from holdall._holdall import Commit, Session, SessionManager
-from holdall._response import LOOKED_AT, Headers, ages_flash, with_session
+from holdall._response import LOOKED_AT, Headers, ages_flash, ended, with_session
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -127,7 +127,7 @@ class _Exchange:
                 return LOOKED_AT
             purpose = self.environ.get("HTTP_SEC_PURPOSE") or self.environ.get("HTTP_PURPOSE", "")
             ages = ages_flash(self.environ["REQUEST_METHOD"], code, purpose)
-            self.commit = self.session.commit(age_flash=ages)
+            self.commit = ended(self.session, ages)
         return self.commit.headers
 
     def give_up(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from holdall import Session
+from holdall._response import ended
 from holdall.masonite.settings import Settings
 
 KEY = "holdall.masonite"
@@ -60,7 +61,7 @@ class RequestSessions:
             age_flash = shows_flash(status) and _is_looked_at(self._environ)
         while self._sessions:
             key = next(iter(self._sessions))
-            self.headers += self._sessions[key].commit(age_flash=age_flash).headers
+            self.headers += ended(self._sessions[key], age_flash).headers
             del self._sessions[key]
 
 
