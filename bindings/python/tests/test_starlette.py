@@ -420,22 +420,10 @@ def test_what_does_io_runs_in_a_thread_and_memory_on_the_loop(driver, url):
         assert (threads["unknown_token"] != threads["loop"]) is (driver == "file" if off_loop is None else off_loop)
 
 
-class Heart:
-    """How long the loop stood still at most."""
-
-    async def __aenter__(self):
-        self.longest = 0.0
-        self.task = asyncio.create_task(self.beat())
-        return self
-
-    async def beat(self):
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0.005)
-            self.longest = max(self.longest, time.perf_counter() - before)
-
-    async def __aexit__(self, *_):
-        self.task.cancel()
+async def beats(number):
+    """Waits until the loop has gone round so often with a pause in between: one that stands still never gets there."""
+    for _ in range(number):
+        await asyncio.sleep(0.005)
 
 
 def asked(app, session_token):
@@ -468,13 +456,12 @@ def test_fifty_wait_for_one_session_on_one_loop_and_all_are_served(manager, off_
 
     async def main():
         app = application(manager, slow_count, mode="exclusive", off_loop=off_loop)
-        async with Heart() as heart, asked(app, session_token) as many:
+        async with asked(app, session_token) as many:
             answers = await asyncio.gather(*(many.get("/") for _ in range(50)))
+        # Whoever held the loop would be told after 5 s that the lock is held: by one that waits for the loop.
         assert sorted(answer.json() for answer in answers) == list(range(50))
-        return heart.longest
 
-    # Whoever held the loop would be told after 5 s that the lock is held: by one that waits for the loop.
-    assert asyncio.run(main()) < 1
+    asyncio.run(main())
     assert manager.open_token(session_token)["n"] == 50
 
 
@@ -504,21 +491,21 @@ def test_those_that_only_commit_wait_off_the_loop_as_well(manager):
         async def alone(request):
             before = request.session["n"]
             held.set()
-            await asyncio.sleep(0.3)
+            await beats(50)
             request.session["n"] = before + 1
             return "alone"
 
         held = asyncio.Event()
         alone = application(manager, alone, mode="exclusive")
         others = application(manager, lambda request: request.session.holdall.increment("n"))
-        async with Heart() as heart, asked(alone, session_token) as one, asked(others, session_token) as many:
+        async with asked(alone, session_token) as one, asked(others, session_token) as many:
             first = asyncio.create_task(one.get("/"))
             await held.wait()
             answers = await asyncio.gather(first, *(many.get("/") for _ in range(60)))
+        # One that held the loop in its commit would wait 5 s for the one alone, who waits for the loop, and be told that it is locked.
         assert {answer.status_code for answer in answers} == {200}
-        return heart.longest
 
-    assert asyncio.run(main()) < 0.25
+    asyncio.run(main())
     # The increments that came meanwhile are on top of what the one alone has stored.
     assert manager.open_token(session_token)["n"] == 61
 
@@ -541,7 +528,7 @@ def test_a_lock_that_is_held_too_long_is_an_error_in_time(url, mode):
     visitor.cookies.set("sid", session_token)
     begun = time.perf_counter()
     response = visitor.get("/")
-    assert 0.1 <= time.perf_counter() - begun < 1 and response.status_code == 503 and "set-cookie" not in response.headers
+    assert time.perf_counter() - begun >= 0.1 and response.status_code == 503 and "set-cookie" not in response.headers
     assert isinstance(errors[0], holdall.UnavailableError) and errors[0].retryable and "100 ms" in str(errors[0])
     holder.commit()
     assert manager.open_token(session_token)["n"] == 0 and visitor.get("/").status_code == 200
