@@ -178,6 +178,12 @@
 #define HOLDALL_MAY_HAVE_WRITTEN 2
 
 /**
+ * Another request has the session locked, and nothing else is wrong. HOLDALL_RETRYABLE is set too: an event loop tries again after
+ * a while.
+ */
+#define HOLDALL_LOCKED 4
+
+/**
  * The version of this binary interface. A program built against version n runs with every library that answers n.
  */
 #define HOLDALL_ABI_VERSION 1
@@ -273,7 +279,8 @@
 #define HOLDALL_AT 1
 
 /**
- * `lock_timeout_ms` counts: how long an exclusive open waits for another; 0 tries once.
+ * `lock_timeout_ms` counts: how long an exclusive open, and the session's commit or destroy, waits for a lock of another; 0 tries
+ * once. HOLDALL_LOCKED is among the flags of the error then.
  */
 #define HOLDALL_LOCK_TIMEOUT 2
 
@@ -529,7 +536,7 @@ const char *holdall_event_name(int32_t kind);
 holdall_slice holdall_last_error_message(void);
 
 /**
- * HOLDALL_RETRYABLE and HOLDALL_MAY_HAVE_WRITTEN of the last failed call of this thread.
+ * HOLDALL_RETRYABLE, HOLDALL_MAY_HAVE_WRITTEN and HOLDALL_LOCKED of the last failed call of this thread.
  */
 uint32_t holdall_last_error_flags(void);
 

@@ -116,6 +116,9 @@ class status {
     /// Whether the write may have taken effect although the call failed. A repeated commit finds out by itself.
     bool may_have_written() const noexcept { return (flags_ & HOLDALL_MAY_HAVE_WRITTEN) != 0; }
 
+    /// Whether another request has the session locked, and nothing else is wrong; retryable() then too.
+    bool locked() const noexcept { return (flags_ & HOLDALL_LOCKED) != 0; }
+
     /// Takes what a C function answered, on the thread that called it. Every method here does; yours may, after C
     /// calls.
     void assign(std::int32_t code) {
@@ -148,6 +151,9 @@ class error : public std::exception {
 
     /// status().may_have_written()
     bool may_have_written() const noexcept { return status_->may_have_written(); }
+
+    /// status().locked()
+    bool locked() const noexcept { return status_->locked(); }
 
   private:
     // Shared: copying an exception must not throw.
@@ -386,7 +392,7 @@ class open_options {
         return *this;
     }
 
-    /// How long an exclusive open waits for another; 0 tries once.
+    /// How long an exclusive open, and the session's commit or destroy, waits for a lock of another; 0 tries once.
     open_options &lock_timeout_ms(std::uint64_t timeout_ms) noexcept {
         options_.flags |= HOLDALL_LOCK_TIMEOUT;
         options_.lock_timeout_ms = timeout_ms;

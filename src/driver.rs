@@ -72,6 +72,13 @@ pub trait Driver: Records + Sync {
     /// `unavailable`; loads do not. None where there is no record to lock. A timeout of 0 tries once, None is as configured.
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>>;
 
+    /// The same records, with updates, deletes and creates that wait up to `timeout_ms` for a lock and not as configured; 0
+    /// tries once. Loads are as ever. None where there is nothing to wait for, or no way to say how long.
+    fn waiting(&self, timeout_ms: u64) -> Option<Arc<dyn Driver>> {
+        let _ = timeout_ms;
+        None
+    }
+
     /// Removes expired records, looking at no more than `limit` entries. Goes on where the last call stopped.
     fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept>;
 
@@ -199,7 +206,7 @@ pub struct DriverStats {
 
 /// A flock or a lock in memory could not be had in time.
 fn locked_too_long(timeout_ms: u64) -> Error {
-    Error::unavailable(format!("the session is locked by another request; waited {timeout_ms} ms"), true)
+    Error::locked(format!("the session is locked by another request; waited {timeout_ms} ms"))
 }
 
 macro_rules! registry {

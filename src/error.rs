@@ -77,6 +77,7 @@ struct Inner {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     retryable: bool,
     maybe_written: bool,
+    locked: bool,
 }
 
 /// The result of everything here that can fail.
@@ -85,7 +86,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// Makes an error of a kind with a sentence. Own drivers in Rust use it too.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Error {
-        Error(Box::new(Inner { kind, message: message.into(), source: None, retryable: false, maybe_written: false }))
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            source: None,
+            retryable: false,
+            maybe_written: false,
+            locked: false,
+        }))
     }
 
     pub(crate) fn argument(message: impl Into<Cow<'static, str>>) -> Error {
@@ -123,6 +131,13 @@ impl Error {
         error
     }
 
+    /// An `unavailable` error of a record that another request has locked; retryable.
+    pub fn locked(message: impl Into<Cow<'static, str>>) -> Error {
+        let mut error = Error::unavailable(message, true);
+        error.0.locked = true;
+        error
+    }
+
     /// Says that the write may have happened although it failed, as after an I/O error in `fdatasync`.
     #[must_use]
     pub fn after_write(mut self) -> Error {
@@ -154,6 +169,12 @@ impl Error {
     /// Whether the same call may succeed later without anything being changed: a lock that was held, a full disk.
     pub fn is_retryable(&self) -> bool {
         self.0.retryable
+    }
+
+    /// Whether the call failed because another request has the record locked, and nothing else is wrong: it is retryable, and
+    /// succeeds once the lock is given back. An event loop tries again after a while.
+    pub fn is_locked(&self) -> bool {
+        self.0.locked
     }
 
     /// Whether the write may have taken effect although the call failed. A commit that is repeated finds out by itself.

@@ -5,7 +5,7 @@
 
 use crate::config::timeout_ms;
 use crate::data::Change;
-use crate::driver::{Loaded, Records};
+use crate::driver::{Driver, Loaded, Records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Events};
 use crate::flash::{FlashChange, FlashPolicy};
@@ -24,6 +24,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 mod commit;
 
@@ -45,6 +46,8 @@ pub struct Session {
     policy: FlashPolicy,
     opened_ms: u64,
     lock_timeout_ms: Option<u64>,
+    /// The driver that waits this long, where a timeout was given.
+    waiting: Option<Arc<dyn Driver>>,
     request_is_secure: bool,
     source: Source,
     found: OnceCell<Found>,
@@ -126,6 +129,7 @@ impl Session {
             policy: options.flash.unwrap_or(manager.shared().config.flash),
             opened_ms: options.now_ms.unwrap_or_else(time::now_ms),
             lock_timeout_ms: options.lock_timeout_ms,
+            waiting: options.lock_timeout_ms.and_then(|timeout_ms| manager.named().driver.waiting(timeout_ms)),
             request_is_secure: options.request_is_secure,
             source,
             found: OnceCell::new(),
@@ -225,8 +229,8 @@ impl Session {
         if created_ms.min(now_ms).saturating_add(timeouts.absolute_ms) <= now_ms {
             // Stored under a longer absolute timeout than is configured now.
             if self.mode != Mode::ReadOnly {
-                let mut events = Events::default();
-                self.records(&record).delete(&locator, now_ms, &mut events)?;
+                let records = record.held.as_deref().unwrap_or(&**driver);
+                records.delete(&locator, now_ms, &mut Events::default())?;
                 self.events.borrow_mut().note(EventKind::Expired, &locator);
             }
             return Ok(None);
@@ -237,8 +241,13 @@ impl Session {
     fn records<'a>(&'a self, record: &'a Record) -> &'a dyn Records {
         match &record.held {
             Some(held) => &**held,
-            None => &*self.manager.named().driver,
+            None => self.driver(),
         }
+    }
+
+    /// Where a commit and a destroy write. A load, which waits for nobody's request, asks the manager's.
+    fn driver(&self) -> &dyn Driver {
+        self.waiting.as_deref().unwrap_or(&*self.manager.named().driver)
     }
 
     fn record(&self) -> Result<Option<&Record>> {
@@ -981,8 +990,7 @@ impl Session {
                     Source::Tokens { .. } => self.source.ids().map(SessionId::locator).collect(),
                 };
                 let events = &mut *self.events.borrow_mut();
-                let driver = &self.manager.named().driver;
-                locators.iter().try_for_each(|locator| driver.delete(locator, now_ms, events).map(|_| ()))
+                locators.iter().try_for_each(|locator| self.driver().delete(locator, now_ms, events).map(|_| ()))
             }
             Err(error) => Err(error),
         }

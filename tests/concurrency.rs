@@ -299,6 +299,79 @@ fn an_ordinary_commit_waits_for_an_exclusive_session_and_is_told_when_it_waits_t
 }
 
 #[test]
+fn the_lock_timeout_of_an_open_holds_for_its_commit_and_its_destroy() {
+    for driver in ["memory", "file"] {
+        let patient = |timeout_ms: u64| {
+            let place = Place::new(driver);
+            let configured = format!(r#""lock_timeout_ms":{timeout_ms},"type""#);
+            let manager = Manager::new(&place.config.replace(r#""type""#, &configured)).unwrap();
+            (manager, place)
+        };
+        let lock = |manager: &Manager, token: &str| {
+            manager.open_token_with(token.as_bytes(), OpenOptions::new().mode(Mode::Exclusive)).unwrap()
+        };
+
+        // Shorter than configured.
+        let (manager, _place) = patient(200);
+        let token = stored(&manager, &[("n", "1")]);
+        let once = || manager.open_token_with(token.as_bytes(), OpenOptions::new().lock_timeout_ms(0)).unwrap();
+        let [mut kept, mut moved, mut destroyed, mut unread] = [once(), once(), once(), once()];
+        for session in [&mut kept, &mut moved, &mut destroyed] {
+            session.increment("n", 1).unwrap();
+        }
+        moved.regenerate().unwrap();
+        let mut holder = lock(&manager, &token);
+        let told = [
+            kept.commit().unwrap_err(),
+            moved.commit().unwrap_err(),
+            destroyed.destroy().unwrap_err(),
+            unread.destroy().unwrap_err(),
+        ];
+        for error in told {
+            assert!(error.is_locked() && error.is_retryable() && !error.may_have_written(), "{driver}: {error}");
+            assert!(error.message().contains("waited 0 ms"), "{driver}: {error}");
+        }
+        holder.increment("n", 1).unwrap();
+        drop(holder.commit().unwrap());
+        assert_eq!(kept.commit().unwrap().outcome(), Outcome::Saved);
+        assert_eq!(value(&manager, &token, "n").as_deref(), Some("3"), "{driver}");
+        destroyed.destroy().unwrap();
+        unread.destroy().unwrap();
+        assert_eq!(moved.commit().unwrap().outcome(), Outcome::Gone, "{driver}");
+
+        // Longer: what is configured would give up at once, and did, with an open that says nothing.
+        let (manager, _place) = patient(0);
+        let token = stored(&manager, &[("n", "1")]);
+        let holder = lock(&manager, &token);
+        let mut hasty = open(&manager, &token);
+        hasty.increment("n", 1).unwrap();
+        assert!(hasty.commit().unwrap_err().is_locked());
+        let mut session =
+            manager.open_token_with(token.as_bytes(), OpenOptions::new().lock_timeout_ms(600_000)).unwrap();
+        session.increment("n", 1).unwrap();
+        std::thread::scope(|scope| {
+            let committed = scope.spawn(move || session.commit().unwrap().outcome());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            drop(holder);
+            assert_eq!(committed.join().unwrap(), Outcome::Saved, "{driver}");
+        });
+    }
+}
+
+#[test]
+fn what_is_unavailable_for_another_reason_is_not_locked() {
+    let place = Place::new("file");
+    let manager = Manager::new(&place.config.replace(r#""type""#, r#""max_records":1,"type""#)).unwrap();
+    stored(&manager, &[("n", "1")]);
+
+    let mut second = manager.open("").unwrap();
+    second.increment("n", 1).unwrap();
+    let error = second.commit().unwrap_err();
+
+    assert!(error.kind().name() == "unavailable" && error.is_retryable() && !error.is_locked(), "{error}");
+}
+
+#[test]
 fn a_large_record_never_reads_as_half_of_two_commits() {
     // Found in review: bodies of large files were read a second time, after the checksum.
     let place = Place::new("file");

@@ -271,6 +271,28 @@ fn a_lock_keeps_writers_out_and_readers_not() {
 }
 
 #[test]
+fn with_a_bound_of_their_own_writers_are_told_that_it_is_locked_and_see_the_same_records() {
+    drivers(|driver| {
+        let Some(hasty) = driver.waiting(0) else { return };
+        assert!(create(&*hasty, 1, b"one", NOW_MS + 1000) && !create(driver, 1, b"two", NOW_MS + 1000));
+        let held = driver.lock(&locator(1), NOW_MS, None).unwrap().unwrap();
+        let locked = |error: holdall::Error| assert!(error.is_locked() && error.is_retryable(), "{error}");
+        let mut edit = |_: &[u8], _: &mut Vec<u8>| panic!("edited under another's lock");
+
+        locked(hasty.update(&locator(1), None, NOW_MS, &mut edit, &mut Events::default()).unwrap_err());
+        let loaded = hasty.load(&locator(1), NOW_MS, &mut Events::default()).unwrap().unwrap();
+        locked(hasty.update_loaded(&loaded, &locator(1), None, NOW_MS, &mut edit, &mut Events::default()).unwrap_err());
+        locked(hasty.delete(&locator(1), NOW_MS, &mut Events::default()).unwrap_err());
+        locked(hasty.lock(&locator(1), NOW_MS, None).err().unwrap());
+        assert_eq!(load(driver, 1).as_deref(), Some(&b"one"[..]));
+
+        drop(held);
+        assert_eq!(write(&*hasty, 1, None, b"three"), Updated::Done);
+        assert_eq!(load(driver, 1).as_deref(), Some(&b"three"[..]));
+    });
+}
+
+#[test]
 fn a_writer_that_waited_for_a_record_that_was_destroyed_meanwhile_answers_gone() {
     drivers(|driver| {
         create(driver, 1, b"one", NOW_MS + DAY_MS);

@@ -117,15 +117,20 @@ impl Options {
             // Once, when the driver is opened and no request waits. Sweeps keep the number right.
             store.records.store(store.directory.count()?, Ordering::Relaxed);
         }
-        Ok(File(Arc::new(store)))
+        Ok(File { store: Arc::new(store), lock_timeout_ms: self.lock_timeout_ms })
     }
 }
 
-pub(crate) struct File(Arc<Store>);
+pub(crate) struct File {
+    store: Arc<Store>,
+    /// How long what writes waits for a lock.
+    lock_timeout_ms: u64,
+}
 
 struct Store {
     directory: Directory,
     durability: Durability,
+    /// As configured: how long a load waits that has to look again under the lock.
     lock_timeout_ms: u64,
     max_record_bytes: usize,
     shortest_life_ms: u64,
@@ -633,6 +638,7 @@ impl Store {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "an update's, and how long it waits")]
     fn update(
         &self,
         locator: &Locator,
@@ -640,9 +646,10 @@ impl Store {
         now_ms: u64,
         edit: &mut Edit<'_>,
         events: &mut Events,
+        timeout_ms: u64,
         deadline: &mut Option<Instant>,
     ) -> Result<Updated> {
-        match self.open_locked_until(locator, self.lock_timeout_ms, deadline)? {
+        match self.open_locked_until(locator, timeout_ms, deadline)? {
             Some(locked) => self.update_locked(locked.file(), locator, to, now_ms, edit, events),
             None => Ok(Updated::Gone),
         }
@@ -738,6 +745,7 @@ impl Store {
         now_ms: u64,
         expiry_ms: u64,
         events: &mut Events,
+        timeout_ms: u64,
     ) -> Result<bool> {
         if let Some(limit) = self.max_records {
             let stored = self.records.load(Ordering::Relaxed).max(0).unsigned_abs();
@@ -757,7 +765,7 @@ impl Store {
                 return Ok(true);
             }
             // Only what is dead is cleared away, and only under its lock.
-            let Some(file) = self.open_locked(locator, self.lock_timeout_ms)? else {
+            let Some(file) = self.open_locked(locator, timeout_ms)? else {
                 continue;
             };
             let (found, scan) = self.examine(file.file(), locator, now_ms, events)?;
@@ -881,7 +889,7 @@ fn data_sync(fd: BorrowedFd<'_>) -> Result<(), Errno> {
 
 impl Records for File {
     fn load(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<Option<Loaded>> {
-        self.0.load(locator, now_ms, events)
+        self.store.load(locator, now_ms, events)
     }
 
     fn update(
@@ -892,7 +900,7 @@ impl Records for File {
         edit: &mut Edit<'_>,
         events: &mut Events,
     ) -> Result<Updated> {
-        self.0.update(locator, to, now_ms, edit, events, &mut None)
+        self.store.update(locator, to, now_ms, edit, events, self.lock_timeout_ms, &mut None)
     }
 
     fn update_loaded(
@@ -909,16 +917,16 @@ impl Records for File {
         };
         fork::check(descriptor.generation)?;
         let mut deadline = None;
-        descriptor.lock(self.0.lock_timeout_ms, &mut deadline)?;
+        descriptor.lock(self.lock_timeout_ms, &mut deadline)?;
         let unlocking = Unlocking(descriptor);
-        if let Some(stat) = self.0.directory.checked_stat(descriptor.fd())? {
+        if let Some(stat) = self.store.directory.checked_stat(descriptor.fd())? {
             let file = descriptor.with(stat);
             let updated = match &scan.own {
                 // Where there was a slot of another id, a regenerate may have come through without changing a byte since.
                 Some(own) if own.expiry_ms > now_ms && scan.foreign.is_none() && file.is_still(&loaded.buffer)? => {
-                    self.0.write_over(file, scan, own, loaded.bytes(), to, now_ms, edit)?
+                    self.store.write_over(file, scan, own, loaded.bytes(), to, now_ms, edit)?
                 }
-                _ => self.0.update_locked(file, locator, to, now_ms, edit, events)?,
+                _ => self.store.update_locked(file, locator, to, now_ms, edit, events)?,
             };
             if !matches!(updated, Updated::Gone | Updated::Moved) {
                 return Ok(updated);
@@ -926,12 +934,12 @@ impl Records for File {
         }
         // This file is not the session's any more. What is under its name now, a marker or nothing, says what became of it.
         drop(unlocking);
-        self.0.update(locator, to, now_ms, edit, events, &mut deadline)
+        self.store.update(locator, to, now_ms, edit, events, self.lock_timeout_ms, &mut deadline)
     }
 
     fn delete(&self, locator: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
-        match self.0.open_locked(locator, self.0.lock_timeout_ms)? {
-            Some(file) => self.0.delete_locked(file.file(), locator, now_ms, events),
+        match self.store.open_locked(locator, self.lock_timeout_ms)? {
+            Some(file) => self.store.delete_locked(file.file(), locator, now_ms, events),
             None => Ok(false),
         }
     }
@@ -944,7 +952,7 @@ impl Driver for File {
             revocable: true,
             shared_between_processes: true,
             survives_restart: true,
-            max_bytes: self.0.max_record_bytes,
+            max_bytes: self.store.max_record_bytes,
         }
     }
 
@@ -956,29 +964,33 @@ impl Driver for File {
         expiry_ms: u64,
         events: &mut Events,
     ) -> Result<bool> {
-        self.0.create(locator, bytes, now_ms, expiry_ms, events)
+        self.store.create(locator, bytes, now_ms, expiry_ms, events, self.lock_timeout_ms)
     }
 
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
-        let Some(file) = self.0.open_locked(locator, timeout_ms.unwrap_or(self.0.lock_timeout_ms))? else {
+        let Some(file) = self.store.open_locked(locator, timeout_ms.unwrap_or(self.lock_timeout_ms))? else {
             return Ok(None);
         };
         // An expired record is met again, and removed with its event, by the load that follows.
-        let scan = file.file().reader()?.scan(locator, self.0.max_record_bytes)?;
+        let scan = file.file().reader()?.scan(locator, self.store.max_record_bytes)?;
         let lives = scan.own.is_some_and(|own| own.kind == Kind::Record && own.expiry_ms > now_ms);
-        Ok(lives.then(|| Box::new(Held { store: self.0.clone(), descriptor: file.descriptor }) as Box<dyn Records>))
+        Ok(lives.then(|| Box::new(Held { store: self.store.clone(), descriptor: file.descriptor }) as Box<dyn Records>))
+    }
+
+    fn waiting(&self, timeout_ms: u64) -> Option<Arc<dyn Driver>> {
+        Some(Arc::new(File { store: self.store.clone(), lock_timeout_ms: timeout_ms }))
     }
 
     fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept> {
-        self.0.sweep(now_ms, limit, events)
+        self.store.sweep(now_ms, limit, events)
     }
 
     fn iterate(&self, now_ms: u64, visit: &mut dyn FnMut(RecordInfo) -> bool) -> Result<()> {
-        let mut entries = self.0.directory.entries_from_start()?;
+        let mut entries = self.store.directory.entries_from_start()?;
         while let Some(entry) = entries.next()? {
             let Entry::Session(locator) = entry else { continue };
-            let opened = match self.0.directory.open_session(&locator, OFlags::RDONLY) {
-                Ok(Some(fd)) => self.0.directory.checked_stat(fd.as_fd()).map(|stat| stat.map(|stat| (fd, stat))),
+            let opened = match self.store.directory.open_session(&locator, OFlags::RDONLY) {
+                Ok(Some(fd)) => self.store.directory.checked_stat(fd.as_fd()).map(|stat| stat.map(|stat| (fd, stat))),
                 Ok(None) => Ok(None),
                 Err(error) => Err(error),
             };
@@ -989,7 +1001,7 @@ impl Driver for File {
                 Err(error) if !error.is_retryable() => continue,
                 Err(error) => return Err(error),
             };
-            let scan = Opened { fd: fd.as_fd(), stat }.reader()?.scan(&locator, self.0.max_record_bytes)?;
+            let scan = Opened { fd: fd.as_fd(), stat }.reader()?.scan(&locator, self.store.max_record_bytes)?;
             let Some(own) = scan.own.filter(|own| own.kind == Kind::Record && own.expiry_ms > now_ms) else { continue };
             if !visit(RecordInfo { locator, expiry_ms: own.expiry_ms, bytes: own.length }) {
                 break;
@@ -999,9 +1011,9 @@ impl Driver for File {
     }
 
     fn stats(&self) -> DriverStats {
-        let known = self.0.max_records.is_some();
+        let known = self.store.max_records.is_some();
         DriverStats {
-            records: known.then(|| self.0.records.load(Ordering::Relaxed).max(0).unsigned_abs()),
+            records: known.then(|| self.store.records.load(Ordering::Relaxed).max(0).unsigned_abs()),
             bytes: None,
         }
     }

@@ -711,6 +711,10 @@ impl Driver for Memory {
         Ok(Some(Box::new(Held { shards: self.shards.clone(), locator: *locator, number, generation })))
     }
 
+    fn waiting(&self, timeout_ms: u64) -> Option<Arc<dyn Driver>> {
+        Some(Arc::new(Memory { shards: self.shards.clone(), lock_timeout_ms: timeout_ms, max_bytes: self.max_bytes }))
+    }
+
     fn sweep(&self, now_ms: u64, limit: usize, events: &mut Events) -> Result<Swept> {
         let shards = self.shards.get()?;
         let mut total = Swept::default();

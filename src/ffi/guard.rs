@@ -18,7 +18,9 @@ pub(super) fn guard(body: impl FnOnce() -> Result<i32>) -> i32 {
     match result {
         Ok(status) => status,
         Err(error) => {
-            let flags = u32::from(error.is_retryable()) | u32::from(error.may_have_written()) << 1;
+            let flags = u32::from(error.is_retryable())
+                | u32::from(error.may_have_written()) << 1
+                | u32::from(error.is_locked()) << 2;
             // In a thread that is ending, after its locals are gone, there is nobody left to read the message.
             let _ = LAST_ERROR.try_with(|last| {
                 if let Ok(mut last) = last.try_borrow_mut() {

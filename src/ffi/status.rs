@@ -38,6 +38,9 @@ pub const HOLDALL_E_PANIC: i32 = -9;
 pub const HOLDALL_RETRYABLE: u32 = 1;
 /// The write may have taken effect although the call failed. A commit that is repeated finds out by itself.
 pub const HOLDALL_MAY_HAVE_WRITTEN: u32 = 2;
+/// Another request has the session locked, and nothing else is wrong. HOLDALL_RETRYABLE is set too: an event loop tries again after
+/// a while.
+pub const HOLDALL_LOCKED: u32 = 4;
 
 /// The version of this binary interface. A program built against version n runs with every library that answers n.
 pub const HOLDALL_ABI_VERSION: u32 = 1;
@@ -181,7 +184,7 @@ pub extern "C" fn holdall_last_error_message() -> holdall_slice {
     LAST_ERROR.try_with(|last| holdall_slice::of(last.borrow().message.as_bytes())).unwrap_or(holdall_slice::of(b""))
 }
 
-/// HOLDALL_RETRYABLE and HOLDALL_MAY_HAVE_WRITTEN of the last failed call of this thread.
+/// HOLDALL_RETRYABLE, HOLDALL_MAY_HAVE_WRITTEN and HOLDALL_LOCKED of the last failed call of this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn holdall_last_error_flags() -> u32 {
     LAST_ERROR.try_with(|last| last.borrow().flags).unwrap_or(0)

@@ -327,9 +327,8 @@ impl Session {
             // back are crawlers.
             let new_idle_ms = self.manager.shared().config.new_idle_timeout_s * 1000;
             let first = Timeouts { idle_ms: timeouts.idle_ms.min(new_idle_ms), ..timeouts };
-            let driver = &self.manager.named().driver;
             let events = &mut *self.events.borrow_mut();
-            let created = driver.create(&locator, &bytes, now_ms, first.expiry_ms(now_ms, now_ms), events)?
+            let created = self.driver().create(&locator, &bytes, now_ms, first.expiry_ms(now_ms, now_ms), events)?
                 || self.is_stored(&locator, commit, now_ms)?;
             if created {
                 events.note(EventKind::Created, &locator);
@@ -355,13 +354,12 @@ impl Session {
     fn create_keyed(&mut self, locator: Locator, now_ms: u64) -> Result<Done> {
         let commit = self.commit_id()?;
         let csrf = *self.fresh_csrf.get_or_try_init(random_bytes)?;
-        let driver = self.manager.named().driver.clone();
         for _ in 0..COMMIT_AGAIN {
             let (mut bytes, mut conflicts) = (Vec::new(), Vec::new());
             let replay = self.replay(None, false, commit, csrf, now_ms);
             let head = replay.write(None, &mut bytes, &mut conflicts)?;
             let expiry_ms = self.timeouts(head.idle_ms, head.absolute_ms).expiry_ms(now_ms, now_ms);
-            let events = &mut *self.events.borrow_mut();
+            let (driver, events) = (self.driver(), &mut *self.events.borrow_mut());
             if driver.create(&locator, &bytes, now_ms, expiry_ms, events)? {
                 events.note(EventKind::Created, &locator);
                 return Ok(Done { conflicts, created: true, ..Done::plain(Outcome::Saved) });

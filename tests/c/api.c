@@ -243,6 +243,7 @@ static void an_exclusive_open_makes_others_wait_until_the_commit_or_the_free(voi
     CHECK(untouched(&second, sizeof second));
     CHECK(holdall_last_error_flags() & HOLDALL_RETRYABLE);
     CHECK(!(holdall_last_error_flags() & HOLDALL_MAY_HAVE_WRITTEN));
+    CHECK(holdall_last_error_flags() & HOLDALL_LOCKED);
     CHECK(is_stored(its.text, "n", "1"));
     COMMIT(HOLDALL_UNCHANGED, first);
 
@@ -251,6 +252,30 @@ static void an_exclusive_open_makes_others_wait_until_the_commit_or_the_free(voi
     holdall_session_free(first);
     OK(holdall_manager_open_token(manager, its.text, 43, &options, &second));
     holdall_session_free(second);
+}
+
+static void a_lock_timeout_of_an_open_holds_for_its_commit_and_its_destroy(void) {
+    token its = stored("n", "1");
+    holdall_open_options options = {
+        .size = sizeof options, .flags = HOLDALL_LOCK_TIMEOUT, .mode = HOLDALL_MODE_EXCLUSIVE};
+    holdall_session *holder = NULL, *other = NULL;
+    OK(holdall_manager_open_token(manager, its.text, 43, &options, &holder));
+    options.mode = HOLDALL_MODE_SHARED;
+    OK(holdall_manager_open_token(manager, its.text, 43, &options, &other));
+    OK(holdall_session_set_int(other, S("n"), 2));
+
+    holdall_commit *commit = NULL;
+    WANT(HOLDALL_E_UNAVAILABLE, holdall_session_commit(other, NULL, &commit));
+    CHECK(holdall_last_error_flags() == (HOLDALL_RETRYABLE | HOLDALL_LOCKED));
+    CHECK(strstr((const char *)holdall_last_error_message().data, "waited 0 ms") != NULL);
+    WANT(HOLDALL_E_UNAVAILABLE, holdall_session_destroy(other));
+    CHECK(holdall_last_error_flags() == (HOLDALL_RETRYABLE | HOLDALL_LOCKED));
+
+    holdall_session_free(holder);
+    COMMIT(HOLDALL_OK, other);
+    CHECK(is_stored(its.text, "n", "2"));
+    WANT(HOLDALL_E_INVALID_ARGUMENT, holdall_manager_open_token(NULL, its.text, 43, &options, &other));
+    CHECK(holdall_last_error_flags() == 0);
 }
 
 static void a_read_only_session_reads_and_refuses_every_change(void) {
@@ -1091,7 +1116,7 @@ static void a_commit_that_failed_can_be_repeated(void) {
         memset(&commit, POISON, sizeof commit);
         WANT(HOLDALL_E_UNAVAILABLE, holdall_session_commit(writer, NULL, &commit));
         CHECK(untouched(&commit, sizeof commit));
-        CHECK(holdall_last_error_flags() == HOLDALL_RETRYABLE);
+        CHECK(holdall_last_error_flags() == (HOLDALL_RETRYABLE | HOLDALL_LOCKED));
         holdall_session_free(holder);
     }
     COMMIT(HOLDALL_OK, writer);
@@ -1113,6 +1138,7 @@ static const check checks[] = {
     A(a_token_that_is_not_known_is_never_adopted),
     A(a_key_opens_its_session_where_keyed_sessions_are_on),
     A(an_exclusive_open_makes_others_wait_until_the_commit_or_the_free),
+    A(a_lock_timeout_of_an_open_holds_for_its_commit_and_its_destroy),
     A(a_read_only_session_reads_and_refuses_every_change),
     A(the_cookie_is_secure_as_the_request_was_where_the_configuration_says_auto),
     A(events_are_told_with_a_name_that_is_no_cookie),

@@ -201,7 +201,7 @@ static void call_other(player *its, size_t which) {
             read_view(its, &message);
             break;
         case FLAGS:
-            CHECK(holdall_last_error_flags() <= (HOLDALL_RETRYABLE | HOLDALL_MAY_HAVE_WRITTEN));
+            CHECK(holdall_last_error_flags() <= (HOLDALL_RETRYABLE | HOLDALL_MAY_HAVE_WRITTEN | HOLDALL_LOCKED));
             break;
         case BUF_FREE:
             if (!wrong) OK(holdall_manager_config(managers[0], &buf));

@@ -477,6 +477,10 @@ CHECK("an exclusive session makes others wait, and they may try again") {
 
     holdall::status status;
     EXPECT(!manager.open(sent, exclusive, status) && status.code() == HOLDALL_E_UNAVAILABLE && status.retryable());
+    EXPECT(status.locked());
+    holdall::session other = manager.open(sent, holdall::open_options().lock_timeout_ms(0), OK);
+    other.set_int("key", 2, OK);
+    EXPECT(!other.commit(status) && status.locked());
     holder = holdall::session();
     EXPECT(manager.open(sent, exclusive, OK));
 }
@@ -680,7 +684,8 @@ CHECK("an error says whether to try again") {
     const auto exclusive = holdall::open_options().mode(holdall::mode::exclusive).lock_timeout_ms(0);
     holdall::session holder = manager.open(sent, exclusive);
 
-    EXPECT(THROWN_BY(manager.open(sent, exclusive)).retryable());
+    EXPECT(THROWN_BY(manager.open(sent, exclusive)).retryable() && THROWN_BY(manager.open(sent, exclusive)).locked());
+    EXPECT(!THROWN_BY(manager.driver("none")).locked());
 }
 
 CHECK("what a visitor throws comes out of iterate, and the visit ends there") {

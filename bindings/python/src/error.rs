@@ -41,7 +41,12 @@ fn made(py: Python<'_>, name: &str, message: String) -> PyErr {
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let exception = made(py, class_of(error.kind()), error.to_string());
     let value = exception.value(py);
-    for (name, flag) in [("retryable", error.is_retryable()), ("may_have_written", error.may_have_written())] {
+    let flags = [
+        ("retryable", error.is_retryable()),
+        ("may_have_written", error.may_have_written()),
+        ("locked", error.is_locked()),
+    ];
+    for (name, flag) in flags {
         // Attributes of an exception's instance; where they cannot be set the class says false.
         if flag && let Err(error) = value.setattr(name, true) {
             return error;

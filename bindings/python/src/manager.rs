@@ -156,10 +156,10 @@ impl SessionManager {
     ///
     /// `mode`: "shared"; "exclusive" makes others wait for this session's commit, and loads here; "read_only" never writes.
     /// `secure`: whether the request came over https, for `cookie.secure` "auto". `flash`: another flash policy than the
-    /// configured one. `lock_timeout_ms`: how long an exclusive open waits; 0 tries once. `now_ms`: the time, in milliseconds since
-    /// the Unix epoch, instead of the system's clock.
+    /// configured one. `lock_timeout_ms`: how long an exclusive open waits for another, and this session's commit or destroy for
+    /// whoever has it locked; 0 tries once. `now_ms`: the time, in milliseconds since the Unix epoch, instead of the system's clock.
     ///
-    /// Raises `UnavailableError` where an exclusive open waited in vain; `retryable` is true then.
+    /// Raises `UnavailableError` where an exclusive open waited in vain; `locked` and `retryable` are true then.
     #[pyo3(signature = (cookie_header=None, /, *, mode="shared", secure=false, flash=None, lock_timeout_ms=None, now_ms=None))]
     #[allow(clippy::too_many_arguments, reason = "keywords in Python")]
     fn open(

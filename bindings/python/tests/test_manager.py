@@ -144,8 +144,39 @@ def test_a_lock_that_is_held_is_unavailable_in_time_and_retryable(browser):
     with pytest.raises(holdall.UnavailableError) as raised:
         browser.open(mode="exclusive", lock_timeout_ms=0)
     assert raised.value.retryable and not raised.value.may_have_written and isinstance(raised.value, OSError)
+    assert raised.value.locked
     browser.commit(holder)
     browser.commit(browser.open(mode="exclusive", lock_timeout_ms=0))
+
+
+def test_a_lock_timeout_holds_for_the_commit_and_destroy_too_and_both_may_be_repeated(browser):
+    session = browser.open()
+    session["n"] = 0
+    browser.commit(session)
+    holder = browser.open(mode="exclusive")
+    other, leaving = browser.open(lock_timeout_ms=0), browser.open(lock_timeout_ms=0)
+    other.increment("n")
+    for call in (other.commit, other.commit, leaving.destroy):
+        with pytest.raises(holdall.UnavailableError, match="waited 0 ms") as raised:
+            call()
+        assert raised.value.locked and raised.value.retryable and not raised.value.may_have_written
+    holder.increment("n")
+    browser.commit(holder)
+    assert browser.commit(other).outcome == "saved" and browser.stored() == {"n": 2}
+    leaving.destroy()
+    assert browser.commit(leaving).outcome == "gone" and browser.stored() == {}
+
+
+def test_what_is_unavailable_for_another_reason_is_not_locked(tmp_path):
+    manager = holdall.SessionManager(drivers={"main": {"type": "file", "path": str(tmp_path), "max_records": 1}})
+    for times in range(2):
+        session = manager.open()
+        session["n"] = times
+        if times == 0:
+            session.commit()
+    with pytest.raises(holdall.UnavailableError, match="max_records") as raised:
+        session.commit()
+    assert raised.value.retryable and not raised.value.locked
 
 
 def test_a_session_of_the_parent_is_misuse_in_a_child(manager, browser):

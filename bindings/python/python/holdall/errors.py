@@ -13,6 +13,8 @@ class HoldallError(Exception):
     """Whether the same call may succeed later without anything being changed: a lock that was held, a full disk."""
     may_have_written = False
     """Whether the write may have taken effect although the call failed. A commit that is repeated finds out by itself."""
+    locked = False
+    """Whether another request has the session locked, and nothing else is wrong; `retryable` then too."""
 
 
 class InvalidArgumentError(HoldallError, ValueError):
