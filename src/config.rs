@@ -3,12 +3,13 @@
 //! Unknown fields and impossible combinations are refused, naming the field, when the document is read and never at a
 //! request. The fields and defaults are in docs/config.md, held to this file by a test. Opens nothing.
 
-use crate::driver::DriverConfig;
+use crate::driver::{DriverConfig, LEAST_TOKEN_CHARS};
 use crate::error::{Error, Result};
 use crate::flash::FlashPolicy;
-use crate::headers::{Cookie, MAX_SET_COOKIE_BYTES};
+use crate::headers::{Cookie, MAX_PARTS, MAX_SET_COOKIE_BYTES};
 use crate::id;
 use crate::json;
+use crate::keys::KeySource;
 use crate::record;
 use crate::time::Timeouts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -43,6 +44,22 @@ pub(crate) struct Config {
     pub(crate) max_keys: usize,
     pub(crate) flash: FlashPolicy,
     pub(crate) keyed_secret: Option<Secret>,
+    /// The ring that seals cookies, and records at rest.
+    pub(crate) keys: Vec<KeySource>,
+    /// Which application seals: what another one sealed under the same key opens in none.
+    pub(crate) application: String,
+    pub(crate) at_rest: AtRestPolicy,
+}
+
+/// Whether server-side drivers keep records sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AtRestPolicy {
+    Plain,
+    /// Plain records are read, and sealed at the next commit.
+    Sealed,
+    /// Plain records are refused: else whoever can write to the storage could put one there.
+    SealedOnly,
 }
 
 impl Default for Config {
@@ -61,6 +78,9 @@ impl Default for Config {
             max_keys: 4096,
             flash: FlashPolicy::NextRequest,
             keyed_secret: None,
+            keys: Vec::new(),
+            application: String::new(),
+            at_rest: AtRestPolicy::Plain,
         }
     }
 }
@@ -239,15 +259,41 @@ impl Config {
         within("max_record_bytes", self.max_record_bytes, record::HEAD_BYTES + 1024, MAX_MAX_RECORD_BYTES)?;
         self.cookie.check()?;
         for (name, driver) in &self.drivers {
-            let cookie = self.cookie_of(name);
-            let longest = cookie.longest_line(TOKEN_BYTES);
+            let shortest = driver.cookie().map_or(TOKEN_BYTES, |_| LEAST_TOKEN_CHARS);
+            let longest = self.cookie_of(name).longest_line(shortest);
             if longest > MAX_SET_COOKIE_BYTES {
                 let reason = format!("a Set-Cookie line of {longest} bytes, browsers keep {MAX_SET_COOKIE_BYTES}");
                 return Err(Error::config("cookie", reason));
             }
             driver.check(name, self.max_record_bytes)?;
+            self.check_sealing(name, driver)?;
         }
         Ok(())
+    }
+
+    /// What a driver needs of the document beside its own options.
+    fn check_sealing(&self, name: &str, driver: &DriverConfig) -> Result<()> {
+        let missing = |who: String| {
+            Err(Error::config("keys", format!("{who} needs one; make it with `openssl rand -base64 32`")))
+        };
+        let Some(cookie) = driver.cookie() else {
+            return match self.at_rest {
+                AtRestPolicy::Sealed | AtRestPolicy::SealedOnly if self.keys.is_empty() => missing("`at_rest`".into()),
+                _ => Ok(()),
+            };
+        };
+        if self.keys.is_empty() {
+            return missing(format!("the cookie driver `{name}`"));
+        }
+        within(&format!("drivers.{name}.max_parts"), cookie.max_parts(), 2, MAX_PARTS)?;
+        let Some(spill_to) = cookie.spill_to() else { return Ok(()) };
+        match self.drivers.get(spill_to) {
+            Some(driver) if driver.cookie().is_none() => Ok(()),
+            _ => {
+                let reason = format!("{spill_to:?} is no server-side driver in `drivers`");
+                Err(Error::config(&format!("drivers.{name}.spill_to"), reason))
+            }
+        }
     }
 
     /// The cookie of a driver. Each driver but the default has a cookie of its own, or two sessions in one response would
@@ -255,7 +301,7 @@ impl Config {
     pub(crate) fn cookie_of(&self, driver: &str) -> Cookie {
         let name = self.cookie.name();
         let name = if driver == self.default { name.to_owned() } else { format!("{name}-{driver}") };
-        Cookie::new(&self.cookie, name)
+        Cookie::new(&self.cookie, name, self.drivers[driver].cookie().map_or(1, |cookie| cookie.parts()))
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {

@@ -6,15 +6,21 @@
 use crate::config::within;
 use crate::error::{Error, Result};
 use crate::event::Events;
-use crate::id::Locator;
+use crate::id::{Locator, SessionId};
+use crate::seal::Seal;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
+mod at_rest;
+mod cookie;
 mod file;
 mod list;
 mod memory;
+
+pub(crate) use at_rest::{AtRest, OVERHEAD_BYTES as AT_REST_BYTES, Sealed};
+pub(crate) use cookie::LEAST_TOKEN_CHARS;
 
 /// How long the marker stays that a moved record leaves under its old locator: longer than any request that was under
 /// way when the id changed. It reads as absent, and tells a commit `moved` from `gone`.
@@ -88,6 +94,27 @@ pub trait Driver: Records + Sync {
 
     /// Sizes that cost nothing to know.
     fn stats(&self) -> DriverStats;
+
+    /// The records of one browser, which brings them itself: with [`client_side`](Capabilities::client_side), sessions are
+    /// opened through this and not by a locator. `tokens` are what its request carried, in their order.
+    fn browser(&self, tokens: Vec<Vec<u8>>) -> Option<Box<dyn Browser>> {
+        let _ = tokens;
+        None
+    }
+}
+
+/// The records of one browser, for one request: its tokens are the storage, and it has one record or none. Locators say
+/// nothing here, what is in the tokens does; `load` takes the first of them that holds.
+pub trait Browser: Records {
+    /// The id of the record that was loaded. None before, and where there is none.
+    fn id(&self) -> Option<SessionId>;
+
+    /// Makes a record in the place of whatever there is.
+    fn create(&self, bytes: &[u8], now_ms: u64, expiry_ms: u64) -> Result<()>;
+
+    /// The token for what was created or updated last, under this id. It may be longer than `room`, the characters that fit
+    /// one cookie, unless the driver has another place for the record.
+    fn token(&self, id: &SessionId, room: usize, now_ms: u64, events: &mut Events) -> Result<String>;
 }
 
 /// See [`Records::update`].
@@ -125,6 +152,7 @@ pub struct Loaded {
     record: Range<usize>,
     /// When the record ends, in milliseconds since the Unix epoch.
     pub expiry_ms: u64,
+    is_stale: bool,
     kept: Option<Box<dyn Any + Send>>,
 }
 
@@ -132,7 +160,18 @@ impl Loaded {
     /// A record that is a part of the buffer it was read into.
     pub fn new(buffer: Vec<u8>, record: Range<usize>, expiry_ms: u64) -> Loaded {
         assert!(record.start <= record.end && record.end <= buffer.len(), "the record lies in the buffer");
-        Loaded { buffer, record, expiry_ms, kept: None }
+        Loaded { buffer, record, expiry_ms, is_stale: false, kept: None }
+    }
+
+    /// Says that the next commit should write it, though nothing in it changes: it is under an old key, or under none.
+    pub fn stale(mut self, is_stale: bool) -> Loaded {
+        self.is_stale |= is_stale;
+        self
+    }
+
+    /// See [`stale`](Loaded::stale).
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
     }
 
     /// Keeps something of the driver's with it, for [`Records::update_loaded`].
@@ -225,7 +264,7 @@ macro_rules! registry {
             }
 
             /// Opens the driver.
-            pub(crate) fn open(&self, limits: &Limits) -> Result<Arc<dyn Driver>> {
+            pub(crate) fn open(&self, limits: Limits) -> Result<Arc<dyn Driver>> {
                 match self { $(DriverConfig::$variant(options) => Ok(Arc::new(options.open(limits)?)),)+ }
             }
 
@@ -241,6 +280,16 @@ macro_rules! registry {
     };
 }
 
+impl DriverConfig {
+    /// The options of the driver whose records are in the browser.
+    pub(crate) fn cookie(&self) -> Option<&cookie::Options> {
+        match self {
+            DriverConfig::Cookie(options) => Some(options),
+            _ => None,
+        }
+    }
+}
+
 /// What every driver is told when it is opened.
 pub(crate) struct Limits {
     pub(crate) max_record_bytes: usize,
@@ -248,10 +297,23 @@ pub(crate) struct Limits {
     pub(crate) shortest_life_ms: u64,
     /// The usual time a record lives.
     pub(crate) idle_ms: u64,
+    /// For a driver of the browser's.
+    pub(crate) in_browser: Option<InBrowser>,
+}
+
+/// What a driver is told whose records are in the browser.
+pub(crate) struct InBrowser {
+    pub(crate) seal: Seal,
+    /// How many characters of a token always fit one cookie, and all the cookies it may take.
+    pub(crate) room: usize,
+    pub(crate) room_in_parts: usize,
+    /// Where records go that do not fit.
+    pub(crate) spill: Option<Arc<dyn Driver>>,
 }
 
 // The registry: the name in the configuration, the variant, the module.
 registry! {
     "memory" Memory memory,
     "file" File file,
+    "cookie" Cookie cookie,
 }

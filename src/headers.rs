@@ -1,9 +1,11 @@
 //! Headers: which tokens a `Cookie` header carries, and the lines a commit sends back.
 //!
 //! Names are compared byte by byte, never decoded (CVE-2020-7070, CVE-2022-36032); at most four cookies of the name are
-//! looked at. The whole `Set-Cookie` line is written and counted here (RFC 6265, section 6.1). Knows nothing of records.
+//! looked at. The whole `Set-Cookie` line is written and counted here (RFC 6265, section 6.1), and a token that needs several
+//! lines is cut and put together again. Knows nothing of records, nor of what is in a token.
 
 use crate::config::{CookieConfig, SameSite, Secure};
+use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -25,6 +27,66 @@ pub(crate) fn tokens<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item 
         .take(MAX_TOKENS)
 }
 
+/// How many cookies one token can be cut into. More than a server takes in its headers as it is delivered (gunicorn 8 KB, nginx
+/// 8 KB a line, Node 16 KB in all).
+pub(crate) const MAX_PARTS: usize = 16;
+/// A part begins with as many characters of its token, which are random there: parts of two tokens are never put together.
+const MARK_CHARS: usize = 8;
+
+/// The tokens that came in a `Cookie` header, put together from their parts, and which parts came.
+///
+/// A token that fits one line is the value of `name`. Of a longer one `name` carries `N.` and its beginning, and `name.1` to
+/// `name.N-1` each the first eight characters of the token and its next piece. What is missing, foreign or in another order gives
+/// bytes that no seal opens.
+#[derive(Default)]
+pub(crate) struct Sent {
+    pub(crate) tokens: Vec<Vec<u8>>,
+    /// Bit `k`: a cookie `name.k` came.
+    pub(crate) parts: u32,
+}
+
+impl Sent {
+    pub(crate) fn read(header: &[u8], name: &str) -> Sent {
+        let mut sent = Sent::default();
+        let has_parts =
+            header.windows(name.len() + 1).any(|part| part.ends_with(b".") && part.starts_with(name.as_bytes()));
+        let names: Vec<String> =
+            if has_parts { (1..MAX_PARTS).map(|k| part_name(name, k)).collect() } else { Vec::new() };
+        for (k, part) in names.iter().enumerate() {
+            if tokens(header, part).next().is_some() {
+                sent.parts |= 2 << k;
+            }
+        }
+        sent.tokens.extend(tokens(header, name).map(|value| match count_and_beginning(value) {
+            None => value.to_vec(),
+            Some((count, beginning)) => {
+                let mut token = beginning.to_vec();
+                for part in names.iter().take(count - 1) {
+                    let mark = &beginning[..MARK_CHARS];
+                    if let Some(rest) = tokens(header, part).find_map(|value| value.strip_prefix(mark)) {
+                        token.extend_from_slice(rest);
+                    }
+                }
+                token
+            }
+        }));
+        sent
+    }
+}
+
+fn part_name(name: &str, k: usize) -> String {
+    format!("{name}.{k}")
+}
+
+/// What stands before a token that was cut: `3.`, and never `1.` or `03.`, so that a token is written in one way only.
+fn count_and_beginning(value: &[u8]) -> Option<(usize, &[u8])> {
+    let dot = value.iter().take(3).position(|byte| *byte == b'.')?;
+    let count = std::str::from_utf8(&value[..dot]).ok()?.parse::<u8>().ok().map(usize::from)?;
+    let beginning = &value[dot + 1..];
+    let is_canonical = count.to_string().len() == dot && (2..=MAX_PARTS).contains(&count);
+    (is_canonical && beginning.len() >= MARK_CHARS).then_some((count, beginning))
+}
+
 /// A response header: a name and a value.
 pub type Header = (&'static str, Cow<'static, str>);
 
@@ -35,10 +97,12 @@ pub(crate) struct Cookie {
     attributes: String,
     secure: Secure,
     pub(crate) persistent: bool,
+    /// How many lines a token may take.
+    parts: usize,
 }
 
 impl Cookie {
-    pub(crate) fn new(config: &CookieConfig, name: String) -> Cookie {
+    pub(crate) fn new(config: &CookieConfig, name: String, parts: usize) -> Cookie {
         let mut attributes = format!("; Path={}", config.path);
         if let Some(domain) = &config.domain {
             attributes.push_str("; Domain=");
@@ -55,25 +119,85 @@ impl Cookie {
         if config.partitioned {
             attributes.push_str("; Partitioned");
         }
-        Cookie { name, attributes, secure: config.secure, persistent: config.persistent }
+        Cookie { name, attributes, secure: config.secure, persistent: config.persistent, parts }
     }
 
     /// The longest line this cookie can become around a token of `token_bytes`.
     pub(crate) fn longest_line(&self, token_bytes: usize) -> usize {
-        self.removal(true).len().max(self.line(&"A".repeat(token_bytes), Some(u64::MAX), true).len())
+        self.removal(true).len().max(self.line(&["A".repeat(token_bytes).as_str()], Some(u64::MAX), true).len())
     }
 
-    /// A `Set-Cookie` line that carries a token, for the browser session or for `max_age_s`.
-    pub(crate) fn line(&self, token: &str, max_age_s: Option<u64>, request_is_secure: bool) -> String {
-        let mut line = String::with_capacity(self.name.len() + token.len() + self.attributes.len() + 48);
+    /// How many characters a token may have that goes into one line.
+    pub(crate) fn room(&self, max_age_s: Option<u64>, request_is_secure: bool) -> usize {
+        MAX_SET_COOKIE_BYTES.saturating_sub(self.line(&[], max_age_s, request_is_secure).len())
+    }
+
+    /// [`room`](Cookie::room) whatever the session says and however the request came.
+    pub(crate) fn least_room(&self) -> usize {
+        MAX_SET_COOKIE_BYTES.saturating_sub(self.longest_line(0))
+    }
+
+    /// How many characters a token may have in all its lines.
+    pub(crate) fn least_room_in_parts(&self) -> usize {
+        let last = Cookie { name: part_name(&self.name, MAX_PARTS), ..self.clone() };
+        self.least_room() + (self.parts - 1) * last.least_room().saturating_sub(MARK_CHARS)
+    }
+
+    /// The `Set-Cookie` lines that carry a token: one, or as many as it needs and may take.
+    ///
+    /// # Errors
+    /// `too_large`: a browser would drop a longer line without a word.
+    pub(crate) fn lines(&self, token: &str, max_age_s: Option<u64>, request_is_secure: bool) -> Result<Vec<String>> {
+        let whole = self.line(&[token], max_age_s, request_is_secure);
+        if whole.len() <= MAX_SET_COOKIE_BYTES {
+            return Ok(vec![whole]);
+        }
+        if self.parts == 1 {
+            let what = "the Set-Cookie line of the session in bytes";
+            return Err(Error::too_large(what, MAX_SET_COOKIE_BYTES, whole.len()));
+        }
+        let (room, mark) = (self.room(max_age_s, request_is_secure), &token[..MARK_CHARS.min(token.len())]);
+        let (first, mut rest) = token.split_at((room.saturating_sub("16.".len())).min(token.len()));
+        let (mut pieces, mut part) = (vec![first], self.clone());
+        while !rest.is_empty() {
+            part.name = part_name(&self.name, pieces.len());
+            let room = part.room(max_age_s, request_is_secure).saturating_sub(MARK_CHARS);
+            if pieces.len() == self.parts || room == 0 {
+                let what = format!("the session in bytes of its {} cookies", self.parts);
+                return Err(Error::too_large(&what, token.len() - rest.len(), token.len()));
+            }
+            let (piece, after) = rest.split_at(room.min(rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        let count = format!("{}.", pieces.len());
+        let mut lines = vec![self.line(&[&count, first], max_age_s, request_is_secure)];
+        for (k, piece) in pieces.iter().enumerate().skip(1) {
+            part.name = part_name(&self.name, k);
+            lines.push(part.line(&[mark, piece], max_age_s, request_is_secure));
+        }
+        Ok(lines)
+    }
+
+    /// A `Set-Cookie` line that carries a value in pieces, for the browser session or for `max_age_s`.
+    pub(crate) fn line(&self, value: &[&str], max_age_s: Option<u64>, request_is_secure: bool) -> String {
+        let bytes: usize = value.iter().map(|piece| piece.len()).sum();
+        let mut line = String::with_capacity(self.name.len() + bytes + self.attributes.len() + 48);
         line.push_str(&self.name);
         line.push('=');
-        line.push_str(token);
+        line.extend(value.iter().copied());
         self.finish(&mut line, request_is_secure);
         if let Some(seconds) = max_age_s {
             write!(line, "; Max-Age={seconds}").expect("a String takes everything");
         }
         line
+    }
+
+    /// Lines that make the browser drop those of `parts` that came and are not among the first `count` any more.
+    pub(crate) fn removals(&self, parts: u32, count: usize, request_is_secure: bool) -> impl Iterator<Item = String> {
+        (count.max(1)..MAX_PARTS)
+            .filter(move |k| parts >> k & 1 == 1)
+            .map(move |k| Cookie { name: part_name(&self.name, k), ..self.clone() }.removal(request_is_secure))
     }
 
     /// A line that makes the browser drop the cookie: the same name, path and domain, or it would not match.
@@ -122,12 +246,12 @@ mod tests {
 
     #[test]
     fn the_default_line_is_exactly_this() {
-        let cookie = Cookie::new(&CookieConfig::default(), "__Host-sid".into());
-        assert_eq!(cookie.line("TOKEN", None, true), "__Host-sid=TOKEN; Path=/; HttpOnly; SameSite=Lax; Secure");
+        let cookie = Cookie::new(&CookieConfig::default(), "__Host-sid".into(), 1);
+        assert_eq!(cookie.line(&["TOKEN"], None, true), "__Host-sid=TOKEN; Path=/; HttpOnly; SameSite=Lax; Secure");
         assert_eq!(
             cookie.removal(true),
             "__Host-sid=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         );
-        assert_eq!(cookie.line("T", Some(60), true).rsplit("; ").next(), Some("Max-Age=60"));
+        assert_eq!(cookie.line(&["T"], Some(60), true).rsplit("; ").next(), Some("Max-Age=60"));
     }
 }

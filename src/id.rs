@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use sha2::block_api::compress256;
+use sha2::{Digest as _, Sha256};
 use std::ffi::CStr;
 use std::fmt;
 use subtle::ConstantTimeEq as _;
@@ -22,6 +22,7 @@ const ID_LABEL: &[u8] = b"holdall/id/v1";
 const SHA256_START: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 const KEYED_LABEL: &[u8] = b"holdall/keyed/v1";
+const SPILLED_LABEL: &[u8] = b"holdall/spilled/v1";
 
 /// A session id: the secret that the cookie carries.
 ///
@@ -35,10 +36,21 @@ pub struct SessionId {
 impl SessionId {
     /// Draws a new id. The hash runs over the 32 bytes and not over their 43 characters, which would cost a second block.
     pub(crate) fn generate() -> Result<SessionId> {
-        let bytes = random_bytes::<ID_BYTES>()?;
+        Ok(SessionId::of_bytes(&random_bytes()?))
+    }
+
+    /// The id of these bytes, as a sealed token keeps it.
+    pub(crate) fn of_bytes(bytes: &[u8; ID_BYTES]) -> SessionId {
         let mut text = [0; ID_CHARS];
         URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("32 bytes are 43 characters");
-        Ok(SessionId { text, locator: Locator::of(&bytes) })
+        SessionId { text, locator: Locator::of(bytes) }
+    }
+
+    /// The bytes it was drawn as.
+    pub(crate) fn bytes(&self) -> [u8; ID_BYTES] {
+        let mut bytes = [0; ID_BYTES];
+        URL_SAFE_NO_PAD.decode_slice(self.text, &mut bytes).expect("written by of_bytes, or read strictly");
+        bytes
     }
 
     /// Reads an id as it came from outside. None unless it is exactly 43 base64url characters that encode 32 bytes.
@@ -98,6 +110,12 @@ impl Locator {
         mac.update(KEYED_LABEL);
         mac.update(key);
         Locator(mac.finalize().into_bytes().into())
+    }
+
+    /// Where a record is put that outgrew its cookie: of a random reference in the seal, under a label of its own, so that no
+    /// cookie that carries an id reaches it.
+    pub(crate) fn spilled(reference: &[u8; 32]) -> Locator {
+        Locator(Sha256::new_with_prefix(SPILLED_LABEL).chain_update(reference).finalize().into())
     }
 
     /// The 32 bytes.
@@ -248,7 +266,6 @@ mod tests {
 
     #[test]
     fn a_locator_is_the_labelled_hash_of_the_bytes() {
-        use sha2::Digest as _;
         // Golden: sha256("holdall/id/v1" || 32 zero bytes).
         let id = SessionId::parse(&[b'A'; 43]).expect("32 zero bytes");
         let expected: [u8; 32] = Sha256::digest([b"holdall/id/v1".as_slice(), &[0; 32]].concat()).into();

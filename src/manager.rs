@@ -3,16 +3,19 @@
 //! Cheap to clone, safe to share between threads and to make before a fork. Does no I/O of its own but the sweep that
 //! ordinary traffic pays for, a bounded step at a time. Knows nothing of what is in a session.
 
-use crate::config::Config;
-use crate::driver::{Driver, Limits, RecordInfo, Swept};
+use crate::config::{AtRestPolicy, Config};
+use crate::driver::{AT_REST_BYTES, AtRest, Driver, InBrowser, Limits, RecordInfo, Sealed, Swept};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, Events};
 use crate::flash::FlashPolicy;
 use crate::fork::{STRIPES, Stripe};
 use crate::headers::Cookie;
 use crate::id::Locator;
+use crate::keys::{self, Key};
+use crate::seal::Seal;
 use crate::session::{Outcome, Session};
 use crate::time;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -50,6 +53,7 @@ pub(crate) struct Named {
     name: String,
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) cookie: Cookie,
+    pub(crate) client_side: bool,
     sweep_owed: AtomicU64,
     swept_at_ms: AtomicU64,
 }
@@ -125,8 +129,7 @@ impl Manager {
     /// `invalid_config`, naming the field; `unavailable` where a driver cannot be opened.
     pub fn new(config: &str) -> Result<Manager> {
         let config = Config::read(config)?;
-        let drivers = config.drivers.keys().map(|name| Ok((name.clone(), open_driver(&config, name)?)));
-        let drivers = drivers.collect::<Result<Vec<_>>>()?;
+        let drivers = open_drivers(&config, config.drivers.keys())?;
         Ok(Manager::assemble(config, drivers))
     }
 
@@ -138,15 +141,16 @@ impl Manager {
     pub fn with_driver(config: &str, wrap: impl FnOnce(Arc<dyn Driver>) -> Arc<dyn Driver>) -> Result<Manager> {
         let config = Config::read(config)?;
         let name = config.default.clone();
-        let driver = wrap(open_driver(&config, &name)?);
-        Ok(Manager::assemble(config, vec![(name, driver)]))
+        let driver = open_drivers(&config, std::iter::once(&name))?.remove(&name).expect("opened by its name");
+        Ok(Manager::assemble(config, [(name, wrap(driver))]))
     }
 
-    fn assemble(config: Config, drivers: Vec<(String, Arc<dyn Driver>)>) -> Manager {
+    fn assemble(config: Config, drivers: impl IntoIterator<Item = (String, Arc<dyn Driver>)>) -> Manager {
         let drivers: Vec<Named> = drivers
             .into_iter()
             .map(|(name, driver)| Named {
                 cookie: config.cookie_of(&name),
+                client_side: driver.capabilities().client_side,
                 name,
                 driver,
                 sweep_owed: AtomicU64::new(0),
@@ -190,7 +194,7 @@ impl Manager {
     /// [`open`](Manager::open) by options, from a header's bytes as they came.
     ///
     /// # Errors
-    /// `unavailable` where an exclusive open waited in vain.
+    /// `unavailable` where an exclusive open waited in vain; `unsupported` for one on the cookie driver.
     pub fn open_with(&self, cookie_header: &[u8], options: OpenOptions) -> Result<Session> {
         Session::open_header(self.clone(), cookie_header, options)
     }
@@ -216,7 +220,7 @@ impl Manager {
     /// own proxy set it.
     ///
     /// # Errors
-    /// `unsupported` unless `keyed_secret` is configured; `invalid_argument` for an empty key.
+    /// `unsupported` unless `keyed_secret` is configured, and on the cookie driver; `invalid_argument` for an empty key.
     pub fn open_keyed(&self, key: &str) -> Result<Session> {
         self.open_keyed_with(key.as_bytes(), OpenOptions::new())
     }
@@ -229,6 +233,9 @@ impl Manager {
         let Some(secret) = &self.shared.config.keyed_secret else {
             return Err(Error::unsupported("keyed sessions are off: configure `keyed_secret`"));
         };
+        if self.named().client_side {
+            return Err(Error::unsupported("the cookie driver has no keyed sessions: its records are in the browsers"));
+        }
         if key.is_empty() {
             return Err(Error::argument("the key of a keyed session is empty"));
         }
@@ -345,6 +352,11 @@ impl Manager {
         &self.shared.drivers[self.driver]
     }
 
+    /// The driver that waits for locks as long as an open says, if it says so.
+    pub(crate) fn waiting(&self, options: &OpenOptions) -> Option<Arc<dyn Driver>> {
+        options.lock_timeout_ms.and_then(|timeout_ms| self.named().driver.waiting(timeout_ms))
+    }
+
     /// Counts a commit; `near` is a number by which sessions differ.
     pub(crate) fn count_outcome(&self, outcome: Outcome, near: u8) {
         self.shared.outcomes[usize::from(near) % STRIPES].0[outcome as usize].fetch_add(1, Ordering::Relaxed);
@@ -387,20 +399,55 @@ impl Manager {
     }
 }
 
-fn open_driver(config: &Config, name: &str) -> Result<Arc<dyn Driver>> {
+/// Opens drivers by their names, each once: one that takes what spills from cookies also opens sessions of its own.
+fn open_drivers<'a>(
+    config: &'a Config,
+    names: impl Iterator<Item = &'a String>,
+) -> Result<BTreeMap<String, Arc<dyn Driver>>> {
+    let keys = keys::ring(&config.keys)?;
+    let mut opened: BTreeMap<String, Arc<dyn Driver>> = BTreeMap::new();
+    for name in names {
+        let spill_to = config.drivers[name].cookie().and_then(|cookie| cookie.spill_to());
+        for name in spill_to.into_iter().chain([&**name]) {
+            if !opened.contains_key(name) {
+                let spill = spill_to.and_then(|spill| opened.get(spill).cloned());
+                opened.insert(name.to_owned(), open_driver(config, &keys, name, spill)?);
+            }
+        }
+    }
+    Ok(opened)
+}
+
+fn open_driver(config: &Config, keys: &[Key], name: &str, spill: Option<Arc<dyn Driver>>) -> Result<Arc<dyn Driver>> {
+    let options = &config.drivers[name];
+    let cookie = config.cookie_of(name);
+    let in_browser = options.cookie().map(|_| InBrowser {
+        seal: Seal::new(keys, "holdall/cookie/v1", &[&config.application, &cookie.name]),
+        room: cookie.least_room(),
+        room_in_parts: cookie.least_room_in_parts(),
+        spill,
+    });
+    let is_sealed = config.at_rest != AtRestPolicy::Plain && in_browser.is_none();
     let limits = Limits {
-        max_record_bytes: config.max_record_bytes,
+        max_record_bytes: config.max_record_bytes + if is_sealed { AT_REST_BYTES } else { 0 },
         shortest_life_ms: config.idle_timeout_s.min(config.new_idle_timeout_s).min(config.absolute_timeout_s) * 1000,
         idle_ms: config.idle_timeout_s * 1000,
+        in_browser,
     };
-    config.drivers[name].open(&limits).map_err(|error| match error.message().strip_prefix("config field `") {
+    let driver = options.open(limits).map_err(|error| match error.message().strip_prefix("config field `") {
         // Said by the driver, which does not know its name in the configuration.
         Some(rest) => {
             let message = format!("config field `drivers.{name}.{rest}");
             error.with_message(message)
         }
         None => error,
-    })
+    })?;
+    if !is_sealed {
+        return Ok(driver);
+    }
+    let seal = Seal::new(keys, "holdall/at-rest/v1", &[&config.application]);
+    let only = config.at_rest == AtRestPolicy::SealedOnly;
+    Ok(Arc::new(AtRest::new(driver, Arc::new(Sealed { seal, only }))))
 }
 
 impl std::fmt::Debug for Manager {

@@ -5,12 +5,12 @@
 
 use crate::config::timeout_ms;
 use crate::data::Change;
-use crate::driver::{Driver, Loaded, Records};
+use crate::driver::{Browser, Driver, Loaded, Records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Events};
 use crate::flash::{FlashChange, FlashPolicy};
 use crate::fork;
-use crate::headers;
+use crate::headers::{self, Sent};
 use crate::id::{self, CsrfSecret, Locator, SessionId, random_bytes};
 use crate::json;
 use crate::manager::{Manager, Mode, OpenOptions};
@@ -76,6 +76,13 @@ enum Source {
     Tokens { first: Option<SessionId>, others: Vec<SessionId>, malformed: usize },
     /// The locator of an application key.
     Keyed(Locator),
+    /// The browser brought its record itself, if it has one.
+    Browser {
+        browser: Box<dyn Browser>,
+        /// Whether a token came, good or bad, and which parts of one.
+        was_sent: bool,
+        parts: u32,
+    },
 }
 
 /// What the first access found.
@@ -109,13 +116,25 @@ enum Stage {
 // Opening.
 impl Session {
     pub(crate) fn open_header(manager: Manager, header: &[u8], options: OpenOptions) -> Result<Session> {
-        let name = &manager.named().cookie.name;
-        let source = Source::of_tokens(headers::tokens(header, name));
+        let named = manager.named();
+        let name = &named.cookie.name;
+        let source = match named.client_side {
+            true => Source::of_browser(&manager, &options, Sent::read(header, name)),
+            false => Source::of_tokens(headers::tokens(header, name)),
+        };
         Session::open(manager.clone(), source, options)
     }
 
     pub(crate) fn open_token(manager: Manager, token: &[u8], options: OpenOptions) -> Result<Session> {
-        Session::open(manager, Source::of_tokens(Some(token).filter(|token| !token.is_empty()).into_iter()), options)
+        let token = Some(token).filter(|token| !token.is_empty());
+        let source = match manager.named().client_side {
+            true => {
+                let tokens = token.into_iter().map(<[u8]>::to_vec).collect();
+                Source::of_browser(&manager, &options, Sent { tokens, parts: 0 })
+            }
+            false => Source::of_tokens(token.into_iter()),
+        };
+        Session::open(manager.clone(), source, options)
     }
 
     pub(crate) fn open_locator(manager: Manager, locator: Locator, options: OpenOptions) -> Result<Session> {
@@ -129,7 +148,7 @@ impl Session {
             policy: options.flash.unwrap_or(manager.shared().config.flash),
             opened_ms: options.now_ms.unwrap_or_else(time::now_ms),
             lock_timeout_ms: options.lock_timeout_ms,
-            waiting: options.lock_timeout_ms.and_then(|timeout_ms| manager.named().driver.waiting(timeout_ms)),
+            waiting: manager.waiting(&options),
             request_is_secure: options.request_is_secure,
             source,
             found: OnceCell::new(),
@@ -145,6 +164,10 @@ impl Session {
             manager,
         };
         if session.mode == Mode::Exclusive {
+            if matches!(session.source, Source::Browser { .. }) {
+                let reason = "the cookie driver cannot lock a session: its records are in the browsers";
+                return Err(Error::unsupported(reason));
+            }
             session.found()?;
         }
         Ok(session)
@@ -176,6 +199,7 @@ impl Session {
         fork::check(self.generation)?;
         match &self.source {
             Source::Keyed(locator) => Ok(self.load_record(*locator, None)?.map_or(Found::Nothing, Found::Record)),
+            Source::Browser { browser, .. } => Ok(self.load_brought(&**browser)?.map_or(Found::Nothing, Found::Record)),
             Source::Tokens { malformed, .. } => {
                 for _ in 0..*malformed {
                     self.events.borrow_mut().note_nameless(EventKind::MalformedToken);
@@ -222,14 +246,37 @@ impl Session {
                 }
             }
         };
-        let view = View::parse(loaded.bytes())?;
+        self.in_time(Record { id, locator, loaded, held })
+    }
+
+    fn load_brought(&self, browser: &dyn Browser) -> Result<Option<Record>> {
+        // A browser has one record; by which name it is asked for says nothing.
+        let anything = Locator([0; 32]);
+        let loaded = browser.load(&anything, self.opened_ms, &mut self.events.borrow_mut())?;
+        match (loaded, browser.id()) {
+            (Some(mut loaded), Some(id)) => {
+                if self.mode == Mode::ReadOnly {
+                    loaded.let_go();
+                }
+                self.in_time(Record { id: Some(id), locator: id.locator(), loaded, held: None })
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The record, unless it was stored under a longer absolute timeout than is configured now and has passed that.
+    fn in_time(&self, record: Record) -> Result<Option<Record>> {
+        let (now_ms, locator) = (self.opened_ms, record.locator);
+        let view = View::parse(record.loaded.bytes())?;
         let timeouts = self.timeouts(view.idle_ms(), view.absolute_ms());
         let created_ms = view.created_ms();
-        let record = Record { id, locator, loaded, held };
         if created_ms.min(now_ms).saturating_add(timeouts.absolute_ms) <= now_ms {
-            // Stored under a longer absolute timeout than is configured now.
             if self.mode != Mode::ReadOnly {
-                let records = record.held.as_deref().unwrap_or(&**driver);
+                let records: &dyn Records = match (&record.held, &self.source) {
+                    // A load waits as configured, whatever its open said.
+                    (None, Source::Tokens { .. } | Source::Keyed(_)) => &*self.manager.named().driver,
+                    _ => self.records(&record),
+                };
                 records.delete(&locator, now_ms, &mut Events::default())?;
                 self.events.borrow_mut().note(EventKind::Expired, &locator);
             }
@@ -239,9 +286,10 @@ impl Session {
     }
 
     fn records<'a>(&'a self, record: &'a Record) -> &'a dyn Records {
-        match &record.held {
-            Some(held) => &**held,
-            None => self.driver(),
+        match (&record.held, &self.source) {
+            (Some(held), _) => &**held,
+            (None, Source::Browser { browser, .. }) => &**browser,
+            (None, _) => self.driver(),
         }
     }
 
@@ -281,6 +329,14 @@ impl Session {
 }
 
 impl Source {
+    fn of_browser(manager: &Manager, options: &OpenOptions, sent: Sent) -> Source {
+        let (was_sent, parts) = (!sent.tokens.is_empty() || sent.parts != 0, sent.parts);
+        let waiting = manager.waiting(options);
+        let driver = waiting.as_deref().unwrap_or(&*manager.named().driver);
+        let browser = driver.browser(sent.tokens).expect("a driver that says `client_side` has browsers");
+        Source::Browser { browser, was_sent, parts }
+    }
+
     fn of_tokens<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Source {
         let (mut first, mut others, mut malformed) = (None, Vec::new(), 0);
         for token in tokens {
@@ -297,14 +353,18 @@ impl Source {
     fn ids(&self) -> impl Iterator<Item = &SessionId> {
         let (first, others) = match self {
             Source::Tokens { first, others, .. } => (first.as_ref(), &**others),
-            Source::Keyed(_) => (None, &[][..]),
+            Source::Keyed(_) | Source::Browser { .. } => (None, &[][..]),
         };
         first.into_iter().chain(others)
     }
 
     /// Whether the browser sent a cookie of ours, good or bad.
     fn was_sent(&self) -> bool {
-        matches!(self, Source::Tokens { first, malformed, .. } if first.is_some() || *malformed > 0)
+        match self {
+            Source::Tokens { first, malformed, .. } => first.is_some() || *malformed > 0,
+            Source::Browser { was_sent, .. } => *was_sent,
+            Source::Keyed(_) => false,
+        }
     }
 }
 
@@ -887,7 +947,9 @@ impl Session {
         match (self.record()?, &self.source) {
             (Some(record), _) => Ok(record.id.as_ref()),
             (None, Source::Keyed(_)) => Ok(None),
-            (None, Source::Tokens { .. }) => self.fresh.get_or_try_init(SessionId::generate).map(Some),
+            (None, Source::Tokens { .. } | Source::Browser { .. }) => {
+                self.fresh.get_or_try_init(SessionId::generate).map(Some)
+            }
         }
     }
 
@@ -987,7 +1049,9 @@ impl Session {
             Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Unsupported) => {
                 let locators: Vec<Locator> = match &self.source {
                     Source::Keyed(locator) => vec![*locator],
-                    Source::Tokens { .. } => self.source.ids().map(SessionId::locator).collect(),
+                    Source::Tokens { .. } | Source::Browser { .. } => {
+                        self.source.ids().map(SessionId::locator).collect()
+                    }
                 };
                 let events = &mut *self.events.borrow_mut();
                 locators.iter().try_for_each(|locator| self.driver().delete(locator, now_ms, events).map(|_| ()))

@@ -3,13 +3,15 @@
 use holdall::{CommitOptions, ErrorKind, FlashPolicy, Manager, Mode, OpenOptions, Result, Session};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 const BEGINNING_MS: u64 = 1_700_000_000_000;
 
-/// The drivers every vector runs over, with the options the runner chooses.
-const DRIVERS: [&str; 2] = ["memory", "file"];
+/// The drivers every vector runs over, with the options the runner chooses; "sealed" ones keep their records encrypted.
+const DRIVERS: [&str; 5] = ["memory", "file", "cookie", "sealed memory", "sealed file"];
+/// For tests; not a secret.
+const KEY: &str = "7hT8wC5Zf1m0u9Jq2rXyKdLpBvN4sGaE6oQiRkWzMxc";
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -36,11 +38,18 @@ fn main() {
 
 fn run(vector: &Value, driver: &str) -> Result<(), Failed> {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let options = match driver {
+    let (is_sealed, kind) = match driver.strip_prefix("sealed ") {
+        Some(kind) => (true, kind),
+        None => (false, driver),
+    };
+    let options = match kind {
         "file" => json!({ "type": "file", "path": directory.path().join("sessions") }),
         name => json!({ "type": name }),
     };
-    let mut config = json!({ "default": "main", "drivers": { "main": options } });
+    let mut config = json!({ "default": "main", "drivers": { "main": options }, "keys": [KEY] });
+    if is_sealed {
+        config["at_rest"] = "sealed_only".into();
+    }
     for (field, value) in vector["config"].as_object().unwrap_or(&Map::new()) {
         config[field] = value.clone();
     }
@@ -48,7 +57,9 @@ fn run(vector: &Value, driver: &str) -> Result<(), Failed> {
     let capabilities: Value =
         serde_json::from_str::<Value>(&manager.stats()).expect("stats")["drivers"]["main"]["capabilities"].take();
     for need in vector["needs"].as_array().unwrap_or(&Vec::new()) {
-        if capabilities[need.as_str().expect("a capability")] != true {
+        let need = need.as_str().expect("a capability");
+        let has = capabilities[need.trim_start_matches('!')].as_bool().expect("a capability");
+        if has == need.starts_with('!') {
             return Ok(());
         }
     }
@@ -67,12 +78,14 @@ fn run(vector: &Value, driver: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+type Visitors = HashMap<String, BTreeMap<String, String>>;
+
 struct World {
     manager: Manager,
     now_ms: u64,
     handles: HashMap<String, Handle>,
-    /// The one cookie of each browser, as `name=value`.
-    visitors: HashMap<String, String>,
+    /// The cookies of each browser by their names, as `name=value`.
+    visitors: Visitors,
     kept: HashMap<String, String>,
 }
 
@@ -160,8 +173,14 @@ impl World {
                 let visitor = (operation == "open").then(|| text(1).to_owned());
                 let session = match operation {
                     "open" => {
-                        let header = self.visitors.get(text(1)).map_or("", String::as_str);
-                        self.manager.open_with(header.as_bytes(), options)?
+                        let cookies: Vec<&str> = self
+                            .visitors
+                            .get(text(1))
+                            .iter()
+                            .flat_map(|jar| jar.values())
+                            .map(String::as_str)
+                            .collect();
+                        self.manager.open_with(cookies.join("; ").as_bytes(), options)?
                     }
                     "open_header" => self.manager.open_with(text(1).as_bytes(), options)?,
                     "open_token" => self.manager.open_token_with(text(1).as_bytes(), options)?,
@@ -204,7 +223,7 @@ impl World {
 }
 
 impl Handle {
-    fn commit(&mut self, given: Option<&Value>, now_ms: u64, visitors: &mut HashMap<String, String>) -> Result<Value> {
+    fn commit(&mut self, given: Option<&Value>, now_ms: u64, visitors: &mut Visitors) -> Result<Value> {
         let mut options = CommitOptions::new().at(now_ms);
         if let Some(ages) = given.and_then(|given| given["age_flash"].as_bool()) {
             options = options.age_flash(ages);
@@ -213,11 +232,15 @@ impl Handle {
         self.last.headers =
             commit.headers().iter().map(|(name, value)| ((*name).to_owned(), value.to_string())).collect();
         self.last.conflicts = commit.conflicts().iter().map(|c| json!([c.key, c.reason.name()])).collect();
-        if let (Some(visitor), Some(line)) = (&self.visitor, self.last.set_cookie()) {
-            if line.contains("; Max-Age=0") {
-                visitors.remove(visitor);
-            } else {
-                visitors.insert(visitor.clone(), line.split(';').next().expect("a pair").to_owned());
+        if let Some(visitor) = &self.visitor {
+            let cookies = visitors.entry(visitor.clone()).or_default();
+            for line in self.last.set_cookies() {
+                let name = line.split('=').next().expect("a name").to_owned();
+                if line.contains("; Max-Age=0") {
+                    cookies.remove(&name);
+                } else {
+                    cookies.insert(name, line.split(';').next().expect("a pair").to_owned());
+                }
             }
         }
         Ok(commit.outcome().name().into())
@@ -282,8 +305,12 @@ impl Handle {
 }
 
 impl Last {
+    fn set_cookies(&self) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(|(name, _)| name == "Set-Cookie").map(|(_, line)| line.as_str())
+    }
+
     fn set_cookie(&self) -> Option<&str> {
-        self.headers.iter().find(|(name, _)| name == "Set-Cookie").map(|(_, line)| line.as_str())
+        self.set_cookies().next()
     }
 
     fn cookie(&self) -> &'static str {

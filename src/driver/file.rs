@@ -98,7 +98,7 @@ impl Options {
         within(&field("max_records"), self.max_records.unwrap_or(1), 1, i64::MAX.unsigned_abs())
     }
 
-    pub(super) fn open(&self, limits: &Limits) -> Result<File> {
+    pub(super) fn open(&self, limits: Limits) -> Result<File> {
         let directory = Directory::open(&self.path, self.durability, self.allow_network_file_system)?;
         let store = Store {
             directory,

@@ -68,7 +68,7 @@ impl Options {
         within(&field("lock_timeout_ms"), self.lock_timeout_ms, 0, 3_600_000)
     }
 
-    pub(super) fn open(&self, limits: &Limits) -> Result<Memory> {
+    pub(super) fn open(&self, limits: Limits) -> Result<Memory> {
         let fitting = self.max_bytes / (RECORDS_PER_SHARD * limits.max_record_bytes);
         let count = (MAX_SHARDS.min(fitting.max(1)) + 1).next_power_of_two() / 2;
         let budget = self.max_bytes / count;

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
 use crate::flash::FlashPolicy;
 use crate::fork;
-use crate::headers::Header;
+use crate::headers::{Cookie, Header};
 use crate::id::{CsrfSecret, Locator, SessionId, random_bytes};
 use crate::operation::{Conflict, Identity, Replay};
 use crate::record::{self, Persistence, Space, View};
@@ -52,12 +52,25 @@ impl Outcome {
 pub struct Commit {
     outcome: Outcome,
     conflicts: Vec<Conflict>,
-    /// The first `headers` of these: three are all there can be, and need no allocation.
-    lines: [Header; 3],
-    headers: usize,
+    headers: Headers,
+}
+
+/// The headers of a commit.
+#[derive(Debug)]
+enum Headers {
+    /// The first so many of these: three are nearly always all, and need no allocation.
+    Few([Header; 3], usize),
+    /// Of a session in several cookies.
+    Many(Vec<Header>),
+}
+
+impl Headers {
+    const NONE: Headers = Headers::Few([NO_HEADER; 3], 0);
 }
 
 const NO_HEADER: Header = ("", Cow::Borrowed(""));
+const VARY: Header = ("Vary", Cow::Borrowed("Cookie"));
+const NO_STORE: Header = ("Cache-Control", Cow::Borrowed("no-store"));
 
 impl Commit {
     /// What it did.
@@ -73,7 +86,10 @@ impl Commit {
     /// Headers to add to the response, none to many: `Set-Cookie` lines, `Cache-Control: no-store` beside them, and
     /// `Vary: Cookie` where the session was looked at.
     pub fn headers(&self) -> &[Header] {
-        &self.lines[..self.headers]
+        match &self.headers {
+            Headers::Few(headers, count) => &headers[..*count],
+            Headers::Many(headers) => headers,
+        }
     }
 }
 
@@ -182,12 +198,7 @@ impl Session {
     /// As [`commit`](Session::commit).
     pub fn commit_with(&mut self, options: CommitOptions) -> Result<Commit> {
         if self.stage == Stage::Committed || self.stage == Stage::Open && self.found.get().is_none() {
-            return Ok(Commit {
-                outcome: Outcome::Unchanged,
-                conflicts: Vec::new(),
-                lines: [NO_HEADER; 3],
-                headers: 0,
-            });
+            return Ok(Commit { outcome: Outcome::Unchanged, conflicts: Vec::new(), headers: Headers::NONE });
         }
         fork::check(self.generation)?;
         let now_ms = options.now_ms.unwrap_or_else(time::now_ms);
@@ -200,7 +211,9 @@ impl Session {
                 self.write(now_ms, ages_flash)
             }
         };
-        let done = match done {
+        // A token may be too long for its cookie, and a record may have no place to spill to: such a commit has failed.
+        let done = done.and_then(|done| Ok((self.headers(&done.cookie, now_ms)?, done)));
+        let (headers, done) = match done {
             Ok(done) => done,
             Err(error) => {
                 self.uncertain |= error.may_have_written();
@@ -216,8 +229,7 @@ impl Session {
             self.manager.sweep_a_step(done.created, now_ms, &mut events);
             self.manager.deliver(&mut events);
         }
-        let (lines, headers) = self.headers(done.cookie);
-        Ok(Commit { outcome: done.outcome, conflicts: done.conflicts, lines, headers })
+        Ok(Commit { outcome: done.outcome, conflicts: done.conflicts, headers })
     }
 
     /// Gives back the lock of an exclusive session and what the driver kept open, then tells the events.
@@ -229,18 +241,40 @@ impl Session {
         self.deliver();
     }
 
-    fn headers(&self, cookie: CookieChange) -> ([Header; 3], usize) {
-        const VARY: Header = ("Vary", Cow::Borrowed("Cookie"));
+    fn headers(&self, cookie: &CookieChange, now_ms: u64) -> Result<Headers> {
         if matches!(self.source, Source::Keyed(_)) {
-            return ([NO_HEADER; 3], 0);
+            return Ok(Headers::NONE);
         }
-        let lines = &self.manager.named().cookie;
-        let line = match cookie {
-            CookieChange::None => return ([VARY, NO_HEADER, NO_HEADER], 1),
-            CookieChange::Set { id, max_age_s } => lines.line(id.as_str(), max_age_s, self.request_is_secure),
-            CookieChange::Remove => lines.removal(self.request_is_secure),
+        let (lines, secure) = (&self.manager.named().cookie, self.request_is_secure);
+        let (first, others) = match cookie {
+            CookieChange::None => return Ok(Headers::Few([VARY, NO_HEADER, NO_HEADER], 1)),
+            CookieChange::Set { id, max_age_s } => match &self.source {
+                Source::Browser { browser, parts, .. } => {
+                    let room = lines.room(*max_age_s, secure);
+                    let token = browser.token(id, room, now_ms, &mut self.events.borrow_mut())?;
+                    let mut set = lines.lines(&token, *max_age_s, secure)?;
+                    set.extend(lines.removals(*parts, set.len(), secure));
+                    let others = set.split_off(1);
+                    (set.swap_remove(0), others)
+                }
+                _ => (lines.line(&[id.as_str()], *max_age_s, secure), Vec::new()),
+            },
+            CookieChange::Remove => (lines.removal(secure), self.removals(lines)),
         };
-        ([("Set-Cookie", Cow::Owned(line)), ("Cache-Control", Cow::Borrowed("no-store")), VARY], 3)
+        let first: Header = ("Set-Cookie", Cow::Owned(first));
+        if others.is_empty() {
+            return Ok(Headers::Few([first, NO_STORE, VARY], 3));
+        }
+        let others = others.into_iter().map(|line| ("Set-Cookie", Cow::Owned(line)));
+        Ok(Headers::Many(std::iter::once(first).chain(others).chain([NO_STORE, VARY]).collect()))
+    }
+
+    /// Lines that remove all parts of a token that came.
+    fn removals(&self, lines: &Cookie) -> Vec<String> {
+        match self.source {
+            Source::Browser { parts, .. } => lines.removals(parts, 0, self.request_is_secure).collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn after_destroy(&self) -> Done {
@@ -254,7 +288,7 @@ impl Session {
         match (self.found()?, &self.source) {
             (Found::Record(_), _) => self.write_record(now_ms, ages_flash),
             (Found::Nothing, _) if !self.operations.make_record() => Ok(Done::plain(Outcome::Unchanged)),
-            (Found::Nothing, Source::Tokens { .. }) => self.create(now_ms),
+            (Found::Nothing, Source::Tokens { .. } | Source::Browser { .. }) => self.create(now_ms),
             (Found::Nothing, Source::Keyed(locator)) => {
                 let locator = *locator;
                 self.create_keyed(locator, now_ms)
@@ -327,9 +361,15 @@ impl Session {
             // back are crawlers.
             let new_idle_ms = self.manager.shared().config.new_idle_timeout_s * 1000;
             let first = Timeouts { idle_ms: timeouts.idle_ms.min(new_idle_ms), ..timeouts };
+            let expiry_ms = first.expiry_ms(now_ms, now_ms);
             let events = &mut *self.events.borrow_mut();
-            let created = self.driver().create(&locator, &bytes, now_ms, first.expiry_ms(now_ms, now_ms), events)?
-                || self.is_stored(&locator, commit, now_ms)?;
+            let created = match &self.source {
+                Source::Browser { browser, .. } => browser.create(&bytes, now_ms, expiry_ms).map(|()| true)?,
+                _ => {
+                    self.driver().create(&locator, &bytes, now_ms, expiry_ms, events)?
+                        || self.is_stored(&locator, commit, now_ms)?
+                }
+            };
             if created {
                 events.note(EventKind::Created, &locator);
                 let max_age_s = self.max_age_s(head.persistence, full_ms, now_ms);
@@ -457,7 +497,7 @@ impl Session {
             let absolute_ms = self.operations.absolute_ms.unwrap_or(view.absolute_ms());
             let timeouts = self.timeouts(idle_ms, absolute_ms);
             let expiry_ms = timeouts.expiry_ms(view.created_ms(), now_ms);
-            let touch_is_due = self.touch_is_due(record, expiry_ms, timeouts.idle_ms);
+            let touch_is_due = record.loaded.is_stale() || self.touch_is_due(record, expiry_ms, timeouts.idle_ms);
             // A clock was set back: what is stored as the beginning must come back too, or the record outlives its timeout.
             let begins_later = view.created_ms() > now_ms;
             let changes = self.operations.change_record() || ages_flash && has_old_flash(record) || begins_later;
@@ -551,8 +591,11 @@ impl Session {
             self.events.borrow_mut().note(EventKind::Regenerated, &record.locator);
         }
         let max_age_s = self.max_age_s(persistence, expiry_ms, now_ms);
-        // A cookie with Max-Age ends in the browser unless it is renewed with the record.
-        let says_something_new = to.is_some() || max_age_s.is_some() || self.operations.persistence.is_some();
+        // A cookie with Max-Age ends in the browser unless it is renewed with the record. A sealed one is the record, or says
+        // how long the one it refers to lives.
+        let is_brought = matches!(self.source, Source::Browser { .. });
+        let says_something_new =
+            is_brought || to.is_some() || max_age_s.is_some() || self.operations.persistence.is_some();
         let cookie = match to.or(record.id) {
             Some(id) if says_something_new => CookieChange::Set { id, max_age_s },
             _ => CookieChange::None,

@@ -1,7 +1,7 @@
 /*
  * vectors.c - runs one file of tests/vectors over one driver, through the C interface alone.
  *
- *     vectors --driver memory|file --dir SCRATCH FILE.json
+ *     vectors --driver memory|file|cookie --dir SCRATCH FILE.json
  *
  * The grammar is in tests/vectors/README.md, the model is tests/vectors.rs. It prints TAP, a line for each vector, and
  * below one that failed the step, what was expected and what came. It exits 1 if one failed, and bails out with 2 where
@@ -33,7 +33,7 @@ typedef struct {
     holdall_manager *manager;
     uint64_t now_ms;
     handle *handles;
-    json_t *visitors; /* the one cookie of each browser, as `name=value` */
+    json_t *visitors; /* the cookies of each browser by their names, as `name=value` */
     json_t *kept;
 } world;
 
@@ -322,20 +322,51 @@ static holdall_open_options open_options(const world *world, json_t *given) {
     return options;
 }
 
+/* The Cookie header of a browser that has these cookies. */
+static json_t *cookie_header(json_t *cookies) {
+    json_t *header = json_string(""), *cookie;
+    const char *name;
+    json_object_foreach(cookies, name, cookie) {
+        json_t *longer = json_sprintf("%s%s%s", json_string_value(header), json_string_length(header) ? "; " : "",
+                                      json_string_value(cookie));
+        json_decref(header);
+        header = longer;
+    }
+    return header;
+}
+
+/* What a browser does with the Set-Cookie lines of a response. */
+static void receive(json_t *visitors, const char *visitor, json_t *headers) {
+    json_t *cookies = json_object_get(visitors, visitor), *header;
+    size_t index;
+    if (!cookies) json_object_set_new(visitors, visitor, cookies = json_object());
+    json_array_foreach(headers, index, header) {
+        const char *line = json_string_value(json_array_get(header, 1));
+        if (strcmp(json_string_value(json_array_get(header, 0)), "Set-Cookie") != 0) continue;
+        json_t *name = text_of(line, strcspn(line, "="));
+        if (strstr(line, "; Max-Age=0"))
+            json_object_del(cookies, json_string_value(name));
+        else
+            json_object_set_new(cookies, json_string_value(name), text_of(line, strcspn(line, ";")));
+        json_decref(name);
+    }
+}
+
 static json_t *open_handle(world *world, const char *how, json_t *arguments, int32_t *status) {
     holdall_open_options options = open_options(world, json_array_get(arguments, 2));
     holdall_slice from = text_at(arguments, 1);
-    json_t *name = json_array_get(arguments, 0), *visitor = NULL;
+    json_t *name = json_array_get(arguments, 0), *visitor = NULL, *sent = NULL;
     holdall_session *session = NULL;
     if (strcmp(how, "open") == 0) {
         visitor = json_array_get(arguments, 1);
-        json_t *cookie = json_object_get(world->visitors, from.data);
-        from = (holdall_slice){json_string_value(cookie), json_string_length(cookie)};
+        sent = cookie_header(json_object_get(world->visitors, from.data));
+        from = (holdall_slice){json_string_value(sent), json_string_length(sent)};
     }
     *status = (strcmp(how, "open_token") == 0 ? holdall_manager_open_token
                : strcmp(how, "open_keyed") == 0
                    ? holdall_manager_open_keyed
                    : holdall_manager_open)(world->manager, from.data, from.len, &options, &session);
+    json_decref(sent);
     if (*status != HOLDALL_OK) return NULL;
     handle *handle = calloc(1, sizeof *handle);
     if (!handle) bail("out of memory");
@@ -350,7 +381,7 @@ static json_t *open_handle(world *world, const char *how, json_t *arguments, int
     return json_null();
 }
 
-/* The line the last commit set the cookie by, or NULL. */
+/* The first line by which the last commit set a cookie, or NULL. */
 static const char *set_cookie(const handle *handle) {
     size_t index;
     json_t *header;
@@ -396,14 +427,7 @@ static json_t *commit(world *world, handle *handle, json_t *arguments, int32_t *
     }
     holdall_commit_free(commit);
 
-    const char *line = set_cookie(handle);
-    if (handle->visitor && line) {
-        const char *visitor = json_string_value(handle->visitor);
-        if (strstr(line, "; Max-Age=0"))
-            json_object_del(world->visitors, visitor);
-        else
-            json_object_set_new(world->visitors, visitor, text_of(line, strcspn(line, ";")));
-    }
+    if (handle->visitor) receive(world->visitors, json_string_value(handle->visitor), handle->headers);
     return json_string(outcome);
 }
 
@@ -558,6 +582,9 @@ static char *step(world *world, json_t *step) {
 
 /* Vectors. */
 
+/* For tests; not a secret. */
+static const char *const KEY = "7hT8wC5Zf1m0u9Jq2rXyKdLpBvN4sGaE6oQiRkWzMxc";
+
 static json_t *config(json_t *vector, const char *driver, const char *scratch) {
     json_t *options = json_pack("{s:s}", "type", driver);
     if (strcmp(driver, "file") == 0) {
@@ -566,7 +593,7 @@ static json_t *config(json_t *vector, const char *driver, const char *scratch) {
         json_object_set_new(options, "path", json_sprintf("%s/sessions", path));
         free(path);
     }
-    json_t *config = json_pack("{s:s, s:{s:o}}", "default", "main", "drivers", "main", options);
+    json_t *config = json_pack("{s:s, s:{s:o}, s:[s]}", "default", "main", "drivers", "main", options, "keys", KEY);
     json_object_update(config, json_object_get(vector, "config"));
     return config;
 }
@@ -582,8 +609,9 @@ static const char *lacking(holdall_manager *manager, json_t *vector) {
     const char *lack = NULL;
     size_t index;
     json_array_foreach(json_object_get(vector, "needs"), index, need) {
-        if (!lack && !json_is_true(json_object_get(capabilities, json_string_value(need))))
-            lack = json_string_value(need);
+        const char *name = json_string_value(need);
+        bool wanted = *name != '!';
+        if (!lack && json_is_true(json_object_get(capabilities, name + !wanted)) != wanted) lack = name;
     }
     json_decref(stats);
     return lack;
@@ -640,7 +668,7 @@ int main(int argc, char **argv) {
         else
             path = argv[i];
     }
-    if (!driver || !path || !scratch) bail("usage: vectors --driver memory|file --dir SCRATCH FILE.json");
+    if (!driver || !path || !scratch) bail("usage: vectors --driver memory|file|cookie --dir SCRATCH FILE.json");
 
     json_error_t error;
     json_t *file = json_load_file(path, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &error), *vectors, *vector;

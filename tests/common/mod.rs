@@ -219,15 +219,20 @@ impl<W: Watch> Driver for Watched<W> {
 
 /// What every peer but one does: the whole record as this request loaded it, with its changes, replaces what is stored. The
 /// tests of parallel requests must fail on it, or they prove nothing.
-#[derive(Default)]
 pub struct LastWriteWins {
+    capabilities: Capabilities,
     records: Mutex<HashMap<Locator, Vec<u8>>>,
     loaded: Mutex<HashMap<std::thread::ThreadId, Vec<u8>>>,
 }
 
 impl LastWriteWins {
     pub fn manager() -> Manager {
-        Manager::with_driver("memory:", |_| Arc::new(LastWriteWins::default())).unwrap()
+        let store = |inner: Arc<dyn Driver>| LastWriteWins {
+            capabilities: inner.capabilities(),
+            records: Mutex::default(),
+            loaded: Mutex::default(),
+        };
+        Manager::with_driver("memory:", |inner| Arc::new(store(inner))).unwrap()
     }
 }
 
@@ -262,7 +267,7 @@ impl Records for LastWriteWins {
 
 impl Driver for LastWriteWins {
     fn capabilities(&self) -> Capabilities {
-        panic!("no test asks the last-write-wins store what it can do")
+        self.capabilities
     }
 
     fn create(&self, locator: &Locator, bytes: &[u8], _: u64, _: u64, _: &mut Events) -> Result<bool> {

@@ -1,7 +1,7 @@
 <?php
 // Runs one file of tests/vectors over one driver, through PHP's FFI: proof that include/holdall.h alone is enough for a language.
 //
-//     php -d ffi.enable=1 vectors.php --driver memory|file --dir SCRATCH FILE.json
+//     php -d ffi.enable=1 vectors.php --driver memory|file|cookie --dir SCRATCH FILE.json
 //
 // The grammar is in tests/vectors/README.md, the model is tests/vectors.rs. It prints TAP, a line for each vector, and below one
 // that failed the step, what was expected and what came. It exits 1 if one failed, and bails out with 2 where the file asks for
@@ -10,6 +10,8 @@ declare(strict_types=1);
 
 const BEGINNING_MS = 1700000000000;
 const ROOT = __DIR__ . '/../..';
+// For tests; not a secret.
+const KEY = '7hT8wC5Zf1m0u9Jq2rXyKdLpBvN4sGaE6oQiRkWzMxc';
 
 set_exception_handler(function (Throwable $bug): never {
     echo "Bail out! {$bug->getMessage()}, line {$bug->getLine()}\n";
@@ -128,7 +130,8 @@ final class World
     {
         $stats = json_decode($this->holdall->call('manager_stats', [$this->manager], 'holdall_buf'), flags: JSON_THROW_ON_ERROR);
         $capabilities = $stats->drivers->main->capabilities;
-        return array_values(array_filter($needs, fn($need) => ($capabilities->$need ?? false) !== true))[0] ?? null;
+        $has = fn($need) => ($capabilities->{ltrim($need, '!')} ?? false) === ($need[0] !== '!');
+        return array_values(array_filter($needs, fn($need) => !$has($need)))[0] ?? null;
     }
 
     // Null where the step did what it should, else what is wrong.
@@ -265,7 +268,7 @@ final class World
             $options->flags |= $field === 'lock_timeout_ms' ? $this->holdall->constant('LOCK_TIMEOUT') : 0;
         }
         $visitor = $how === 'open' ? $from : null;
-        $bytes = $visitor === null ? $from : $this->visitors[$visitor] ?? '';
+        $bytes = $visitor === null ? $from : implode('; ', $this->visitors[$visitor] ?? []);
         $call = 'manager_' . ($how === 'open_header' ? 'open' : $how);
         $inputs = [$this->manager, $bytes, strlen($bytes), FFI::addr($options)];
         $session = $this->holdall->call($call, $inputs, 'holdall_session *');
@@ -309,17 +312,26 @@ final class World
         }
         $c->holdall_commit_free($commit);
 
-        [$line, $visitor] = [$this->set_cookie($name), $this->visitor_of[$name]];
-        if ($visitor !== null && $line !== null) {
-            $this->visitors[$visitor] = str_contains($line, '; Max-Age=0') ? '' : strstr($line, ';', true);
+        foreach ($this->visitor_of[$name] === null ? [] : $this->set_cookies($name) as $line) {
+            $cookies = &$this->visitors[$this->visitor_of[$name]];
+            $cookies[strstr($line, '=', true)] = strstr($line, ';', true);
+            if (str_contains($line, '; Max-Age=0')) {
+                unset($cookies[strstr($line, '=', true)]);
+            }
         }
         return $status === $this->holdall->constant('OK') ? 'saved' : $c->holdall_status_name($status);
     }
 
-    // The line the last commit set the cookie by, or null.
+    // The lines by which the last commit set cookies.
+    private function set_cookies(string $name): array
+    {
+        return array_column(array_filter($this->headers[$name], fn($header) => $header[0] === 'Set-Cookie'), 1);
+    }
+
+    // The first of them, or null.
     private function set_cookie(string $name): ?string
     {
-        return array_column($this->headers[$name], 1, 0)['Set-Cookie'] ?? null;
+        return $this->set_cookies($name)[0] ?? null;
     }
 }
 
@@ -337,7 +349,8 @@ function run(Holdall $holdall, stdClass $vector, string $driver, string $scratch
         mkdir($path);
         $options['path'] = "$path/sessions";
     }
-    $config = shown([...['default' => 'main', 'drivers' => ['main' => $options]], ...(array) ($vector->config ?? [])]);
+    $config = ['default' => 'main', 'drivers' => ['main' => $options], 'keys' => [KEY]];
+    $config = shown([...$config, ...(array) ($vector->config ?? [])]);
     try {
         $world = new World($holdall, $config);
     } catch (Refused $refused) {
