@@ -615,6 +615,12 @@ int32_t holdall_manager_on_event(const holdall_manager *manager,
 int32_t holdall_manager_stats(const holdall_manager *manager, holdall_buf *out);
 
 /**
+ * Makes a key for `keys` in the configuration: 32 random bytes as 43 characters of base64url. A secret: whoever has it can make
+ * himself any session. Needs no manager.
+ */
+int32_t holdall_generate_key(holdall_buf *out);
+
+/**
  * The configuration in force, every default filled in, secrets left out, as a JSON document.
  */
 int32_t holdall_manager_config(const holdall_manager *manager, holdall_buf *out);

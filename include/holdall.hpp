@@ -825,6 +825,13 @@ class session {
 
 // ----------------------------------------------------------------------------------------- manager
 
+/// Makes a key for `keys` in the configuration. A secret: whoever has it can make himself any session.
+inline buffer generate_key(on_error failed HOLDALL_OR_THROW) {
+    buffer key;
+    failed(holdall_generate_key(key.out()));
+    return key;
+}
+
 /// A configuration and its drivers. Any thread may use it. May end before its sessions.
 class manager {
   public:

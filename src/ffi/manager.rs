@@ -341,6 +341,18 @@ pub unsafe extern "C" fn holdall_manager_stats(manager: *const holdall_manager, 
     })
 }
 
+/// Makes a key for `keys` in the configuration: 32 random bytes as 43 characters of base64url. A secret: whoever has it can make
+/// himself any session. Needs no manager.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn holdall_generate_key(out: *mut holdall_buf) -> i32 {
+    guard(|| {
+        // SAFETY: the header's rule for outputs.
+        let out = unsafe { Out::new(out, "out") }?;
+        out.set(holdall_buf::of(crate::generate_key()?));
+        Ok(HOLDALL_OK)
+    })
+}
+
 /// The configuration in force, every default filled in, secrets left out, as a JSON document.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn holdall_manager_config(manager: *const holdall_manager, out: *mut holdall_buf) -> i32 {

@@ -103,6 +103,40 @@ static void a_buffer_ends_in_nul_and_can_be_freed_again(void) {
     holdall_buf_free(NULL);
 }
 
+static void a_generated_key_opens_what_it_sealed_and_another_does_not(void) {
+    holdall_manager *managers[2];
+    for (size_t i = 0; i < COUNT(managers); i++) {
+        holdall_buf key;
+        OK(holdall_generate_key(&key));
+        CHECK(key.len == 43);
+        char config[200];
+        snprintf(config, sizeof config, "{\"url\":\"cookie:\",\"cookie\":{\"secure\":false},\"keys\":[\"%s\"]}",
+                 key.data);
+        holdall_buf_free(&key);
+        OK(holdall_manager_new(config, strlen(config), &managers[i]));
+    }
+    holdall_session *session;
+    OK(holdall_manager_open(managers[0], NULL, 0, NULL, &session));
+    OK(holdall_session_set_int(session, S("n"), 7));
+    holdall_commit *commit;
+    OK(holdall_session_commit(session, NULL, &commit));
+    holdall_slice name, line;
+    OK(holdall_commit_header(commit, 0, &name, &line));
+    CHECK(same(name, "Set-Cookie"));
+    size_t sent = (size_t)((const char *)memchr(line.data, ';', line.len) - line.data);
+    for (size_t i = 0; i < COUNT(managers); i++) {
+        holdall_session *next;
+        int64_t n = 0;
+        OK(holdall_manager_open(managers[i], line.data, sent, NULL, &next));
+        WANT(i == 0 ? HOLDALL_OK : HOLDALL_NOT_FOUND, holdall_session_get_int(next, S("n"), &n));
+        CHECK(n == (i == 0 ? 7 : 0));
+        holdall_session_free(next);
+        holdall_manager_free(managers[i]);
+    }
+    holdall_commit_free(commit);
+    holdall_session_free(session);
+}
+
 static void a_buffer_may_be_empty(void) {
     holdall_session *session = open_token(manager, "");
     OK(holdall_session_set_string(session, S("empty"), NULL, 0));
@@ -1131,6 +1165,7 @@ static const check checks[] = {
     A(every_status_and_every_event_has_a_name_of_its_own),
     A(the_last_error_is_of_this_thread_and_lives_until_its_next_failing_call),
     A(a_buffer_ends_in_nul_and_can_be_freed_again),
+    A(a_generated_key_opens_what_it_sealed_and_another_does_not),
     A(a_buffer_may_be_empty),
     A(a_manager_is_made_from_a_url_or_a_document_and_a_wrong_field_is_named),
     A(another_driver_has_a_cookie_of_its_own),

@@ -58,6 +58,7 @@ typedef struct {
 #define CALL(function, ...) \
     static int32_t c_##function(const arguments *a) { return (int32_t)holdall_##function(__VA_ARGS__); }
 
+CALL(generate_key, a->out)
 CALL(manager_new, T(a), a->out)
 CALL(manager_driver, a->manager, T(a), a->out)
 CALL(manager_open, a->manager, T(a), a->opening, a->out)
@@ -132,6 +133,7 @@ CALL(commit_conflict, a->commit, (size_t)a->number, a->out, a->out2)
     { "holdall_" #function, c_##function, (takes) | __VA_ARGS__ }
 
 static const call calls[] = {
+    ROW(generate_key, 0, BUF, 0, 0),
     ROW(manager_new, TEXT, HANDLE, "memory:", 0),
     ROW(manager_driver, MANAGER | TEXT, HANDLE, "other", 0),
     ROW(manager_open, MANAGER | BYTES | OPENING, HANDLE, "a=b", 0),

@@ -657,6 +657,7 @@ CHECK("without a status every method works, or throws") {
     session = manager.open(sent, holdall::open_options());
     session.regenerate(), session.commit(holdall::commit_options());
     EXPECT(manager.sweep(1).removed == 0 && manager.sweep_at(1, 0).removed == 0);
+    EXPECT(holdall::generate_key().view().size() == 43);
     EXPECT(!manager.stats().empty() && !manager.config().empty() && manager.driver("memory"));
     auto listener = [](const holdall::event &) {};
     manager.on_event(listener);

@@ -14,7 +14,7 @@
 
 from collections.abc import MutableMapping
 
-from holdall._holdall import Commit, Session, SessionManager
+from holdall._holdall import Commit, Session, SessionManager, generate_key
 from holdall.errors import (
     CorruptError,
     HoldallError,
@@ -46,4 +46,5 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnsupportedError",
+    "generate_key",
 ]

@@ -3,12 +3,13 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, TypeVar, final, overload
 
-__all__ = ["Commit", "Session", "SessionManager"]
+__all__ = ["Commit", "Session", "SessionManager", "generate_key"]
 
 _Mode = Literal["shared", "exclusive", "read_only"]
 _Flash = Literal["next_request", "on_read", "explicit"]
 _T = TypeVar("_T")
 
+def generate_key() -> str: ...
 @final
 class Commit:
     @property
