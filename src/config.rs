@@ -9,7 +9,7 @@ use crate::flash::FlashPolicy;
 use crate::headers::{Cookie, MAX_PARTS, MAX_SET_COOKIE_BYTES};
 use crate::id;
 use crate::json;
-use crate::keys::KeySource;
+use crate::keys::{self, KeySource};
 use crate::record;
 use crate::time::Timeouts;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -45,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) flash: FlashPolicy,
     pub(crate) keyed_secret: Option<Secret>,
     /// The ring that seals cookies, and records at rest.
+    #[serde(deserialize_with = "keys::sources")]
     pub(crate) keys: Vec<KeySource>,
     /// Which application seals: what another one sealed under the same key opens in none.
     pub(crate) application: String,
@@ -507,5 +508,18 @@ mod tests {
         let config = Config::read(&text).expect("valid");
         assert!(!format!("{config:?}").contains("AAAA"));
         assert!(!serde_json::to_string(&config).expect("serializable").contains("AAAA"));
+    }
+
+    #[test]
+    fn no_message_quotes_a_key_wherever_it_was_written() {
+        for keys in [r#""SECRET""#, r#"[["SECRET"]]"#, r#"{"a":"SECRET"}"#, r#"[{"file":["SECRET"]}]"#, r#"["SECRET"]"#]
+        {
+            let text = format!(r#"{{"url":"cookie:","keys":{keys}}}"#);
+            let said = match Config::read(&text) {
+                Ok(config) => keys::ring(&config.keys).expect_err(keys).to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert!(said.contains("keys") && !said.contains("SECRET"), "{keys}: {said}");
+        }
     }
 }

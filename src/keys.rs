@@ -5,6 +5,8 @@
 
 use crate::error::{Error, Result};
 use crate::id::random_bytes;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
@@ -121,6 +123,30 @@ impl<'de> Deserialize<'de> for KeySource {
             }
         }
     }
+}
+
+/// Reads the field `keys`.
+pub(crate) fn sources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<KeySource>, D::Error> {
+    struct List;
+
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<KeySource>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of keys")
+        }
+
+        // Who forgets the brackets has written a key here, and serde's own message would quote it.
+        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Vec<KeySource>, E> {
+            Err(E::custom("expected a list of keys, this is a text"))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<KeySource>, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(list))
+        }
+    }
+
+    deserializer.deserialize_any(List)
 }
 
 impl KeySource {
