@@ -3,7 +3,7 @@
 //! Unknown fields and impossible combinations are refused, naming the field, when the document is read and never at a
 //! request. The fields and defaults are in docs/config.md, held to this file by a test. Opens nothing.
 
-use crate::driver::{DriverConfig, LEAST_TOKEN_CHARS};
+use crate::driver::DriverConfig;
 use crate::error::{Error, Result};
 use crate::flash::FlashPolicy;
 use crate::headers::{Cookie, MAX_PARTS, MAX_SET_COOKIE_BYTES};
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// 31 years: long enough for any session, short enough that a millisecond sum cannot overflow.
-const MAX_TIMEOUT_S: u64 = 1_000_000_000;
+pub(crate) const MAX_TIMEOUT_S: u64 = 1_000_000_000;
 /// A slot of the file driver and a size in the record are 32 bits; this stays far below both.
 const MAX_MAX_RECORD_BYTES: usize = 256 << 20;
 /// The token of a server-side driver: the 43 characters of an id.
@@ -260,14 +260,34 @@ impl Config {
         within("max_record_bytes", self.max_record_bytes, record::HEAD_BYTES + 1024, MAX_MAX_RECORD_BYTES)?;
         self.cookie.check()?;
         for (name, driver) in &self.drivers {
-            let shortest = driver.cookie().map_or(TOKEN_BYTES, |_| LEAST_TOKEN_CHARS);
-            let longest = self.cookie_of(name).longest_line(shortest);
-            if longest > MAX_SET_COOKIE_BYTES {
-                let reason = format!("a Set-Cookie line of {longest} bytes, browsers keep {MAX_SET_COOKIE_BYTES}");
-                return Err(Error::config("cookie", reason));
-            }
             driver.check(name, self.max_record_bytes)?;
             self.check_sealing(name, driver)?;
+            self.check_room(name, driver)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a cookie that has no room for any session, or could not be removed.
+    fn check_room(&self, name: &str, driver: &DriverConfig) -> Result<()> {
+        let cookie = self.cookie_of(name);
+        let (shortest, unpadded, removal) = match driver.cookie() {
+            None => (TOKEN_BYTES, TOKEN_BYTES, cookie.removal(true).len()),
+            Some(options) => {
+                let (shortest, unpadded) = options.least_token_chars(record::HEAD_BYTES);
+                (shortest, unpadded, cookie.longest_removal())
+            }
+        };
+        if removal > MAX_SET_COOKIE_BYTES {
+            let reason = format!("a Set-Cookie line of {removal} bytes, browsers keep {MAX_SET_COOKIE_BYTES}");
+            return Err(Error::config("cookie", reason));
+        }
+        let room = cookie.least_room_in_parts();
+        if shortest > room {
+            let reason = format!(
+                "the shortest token has {shortest} characters, and {room} have room: browsers keep {MAX_SET_COOKIE_BYTES} bytes of a Set-Cookie line"
+            );
+            let padding = format!("drivers.{name}.pad_to");
+            return Err(Error::config(if unpadded > room { "cookie" } else { &padding }, reason));
         }
         Ok(())
     }
@@ -471,6 +491,32 @@ mod tests {
     fn a_cookie_line_that_cannot_fit_is_refused_with_sizes() {
         let message = refused(&with_cookie(&format!(r#"{{"path":"/{}"}}"#, "a".repeat(4096))));
         assert!(message.contains("4096") && message.contains("cookie"), "{message}");
+    }
+
+    #[test]
+    fn a_cookie_driver_that_could_keep_no_session_is_refused() {
+        let key = keys::generate_key().expect("random");
+        let checked = |options: &str, cookie: String| {
+            Config::read(&format!(
+                r#"{{"drivers":{{"m":{{"type":"cookie"{options}}},"s":{{"type":"memory"}}}},"default":"m","keys":["{key}"],"cookie":{cookie}}}"#
+            ))
+        };
+        let with_path = |chars: usize| format!(r#"{{"path":"/{}","name":"sid"}}"#, "a".repeat(chars));
+
+        // A token is a multiple of 4096 bytes then, which has no room in one cookie. It has in several.
+        for overflow in ["", r#","overflow":"spill","spill_to":"s""#] {
+            let error = checked(&format!(r#","pad_to":4096{overflow}"#), "{}".into()).expect_err(overflow);
+            assert!(error.message().contains("drivers.m.pad_to"), "{error}");
+            assert!(checked(&format!(r#","pad_to":1024{overflow}"#), "{}".into()).is_ok());
+        }
+        assert!(checked(r#","pad_to":4096,"overflow":"chunk""#, "{}".into()).is_ok());
+
+        // Every character counts: a record without a value takes 136 bytes, a reference 32, and what is round them 83.
+        for (overflow, needed) in [("", 292), (r#","overflow":"spill","spill_to":"s""#, 154)] {
+            let fits = |path: usize| checked(overflow, with_path(path)).is_ok();
+            let line = "sid=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=1000000000".len() + needed;
+            assert!(fits(4096 - line) && !fits(4096 - line + 1), "{overflow}");
+        }
     }
 
     #[test]

@@ -20,7 +20,6 @@ mod list;
 mod memory;
 
 pub(crate) use at_rest::{AtRest, OVERHEAD_BYTES as AT_REST_BYTES, Sealed};
-pub(crate) use cookie::LEAST_TOKEN_CHARS;
 
 /// How long the marker stays that a moved record leaves under its old locator: longer than any request that was under
 /// way when the id changed. It reads as absent, and tells a commit `moved` from `gone`.

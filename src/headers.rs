@@ -4,7 +4,7 @@
 //! looked at. The whole `Set-Cookie` line is written and counted here (RFC 6265, section 6.1), and a token that needs several
 //! lines is cut and put together again. Knows nothing of records, nor of what is in a token.
 
-use crate::config::{CookieConfig, SameSite, Secure};
+use crate::config::{CookieConfig, MAX_TIMEOUT_S, SameSite, Secure};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -32,6 +32,8 @@ pub(crate) fn tokens<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item 
 pub(crate) const MAX_PARTS: usize = 16;
 /// A part begins with as many characters of its token, which are random there: parts of two tokens are never put together.
 const MARK_CHARS: usize = 8;
+/// What stands before the beginning of a token that was cut, at its longest.
+const LONGEST_COUNT: &str = "16.";
 
 /// The tokens that came in a `Cookie` header, put together from their parts, and which parts came.
 ///
@@ -48,8 +50,9 @@ pub(crate) struct Sent {
 impl Sent {
     pub(crate) fn read(header: &[u8], name: &str) -> Sent {
         let mut sent = Sent::default();
-        let has_parts =
-            header.windows(name.len() + 1).any(|part| part.ends_with(b".") && part.starts_with(name.as_bytes()));
+        // Nearly always there is no part: not in a header without a dot, which is found at once.
+        let has_parts = header.contains(&b'.')
+            && header.windows(name.len() + 1).any(|part| part.ends_with(b".") && part.starts_with(name.as_bytes()));
         let names: Vec<String> =
             if has_parts { (1..MAX_PARTS).map(|k| part_name(name, k)).collect() } else { Vec::new() };
         for (k, part) in names.iter().enumerate() {
@@ -122,11 +125,6 @@ impl Cookie {
         Cookie { name, attributes, secure: config.secure, persistent: config.persistent, parts }
     }
 
-    /// The longest line this cookie can become around a token of `token_bytes`.
-    pub(crate) fn longest_line(&self, token_bytes: usize) -> usize {
-        self.removal(true).len().max(self.line(&["A".repeat(token_bytes).as_str()], Some(u64::MAX), true).len())
-    }
-
     /// How many characters a token may have that goes into one line.
     pub(crate) fn room(&self, max_age_s: Option<u64>, request_is_secure: bool) -> usize {
         MAX_SET_COOKIE_BYTES.saturating_sub(self.line(&[], max_age_s, request_is_secure).len())
@@ -134,13 +132,19 @@ impl Cookie {
 
     /// [`room`](Cookie::room) whatever the session says and however the request came.
     pub(crate) fn least_room(&self) -> usize {
-        MAX_SET_COOKIE_BYTES.saturating_sub(self.longest_line(0))
+        self.room(Some(MAX_TIMEOUT_S), true)
     }
 
-    /// How many characters a token may have in all its lines.
+    /// [`least_room`](Cookie::least_room) of all the lines that a token may take.
     pub(crate) fn least_room_in_parts(&self) -> usize {
-        let last = Cookie { name: part_name(&self.name, MAX_PARTS), ..self.clone() };
-        self.least_room() + (self.parts - 1) * last.least_room().saturating_sub(MARK_CHARS)
+        let parts = (1..self.parts).map(|k| self.part(k).least_room().saturating_sub(MARK_CHARS));
+        let first = if self.parts == 1 { 0 } else { LONGEST_COUNT.len() };
+        self.least_room().saturating_sub(first) + parts.sum::<usize>()
+    }
+
+    /// The cookie that carries a part of a token.
+    fn part(&self, k: usize) -> Cookie {
+        Cookie { name: part_name(&self.name, k), ..self.clone() }
     }
 
     /// The `Set-Cookie` lines that carry a token: one, or as many as it needs and may take.
@@ -157,7 +161,7 @@ impl Cookie {
             return Err(Error::too_large(what, MAX_SET_COOKIE_BYTES, whole.len()));
         }
         let (room, mark) = (self.room(max_age_s, request_is_secure), &token[..MARK_CHARS.min(token.len())]);
-        let (first, mut rest) = token.split_at((room.saturating_sub("16.".len())).min(token.len()));
+        let (first, mut rest) = token.split_at((room.saturating_sub(LONGEST_COUNT.len())).min(token.len()));
         let (mut pieces, mut part) = (vec![first], self.clone());
         while !rest.is_empty() {
             part.name = part_name(&self.name, pieces.len());
@@ -197,7 +201,12 @@ impl Cookie {
     pub(crate) fn removals(&self, parts: u32, count: usize, request_is_secure: bool) -> impl Iterator<Item = String> {
         (count.max(1)..MAX_PARTS)
             .filter(move |k| parts >> k & 1 == 1)
-            .map(move |k| Cookie { name: part_name(&self.name, k), ..self.clone() }.removal(request_is_secure))
+            .map(move |k| self.part(k).removal(request_is_secure))
+    }
+
+    /// The longest line that removes a part.
+    pub(crate) fn longest_removal(&self) -> usize {
+        self.part(MAX_PARTS - 1).removal(true).len()
     }
 
     /// A line that makes the browser drop the cookie: the same name, path and domain, or it would not match.

@@ -33,6 +33,8 @@ const TOKEN_OVERHEAD: usize = BODY + 1 + (seal::OVERHEAD_BYTES - seal::HEAD_BYTE
 const KIND_RECORD: u8 = 0;
 /// The body is the reference of a record that has spilled.
 const KIND_SPILLED: u8 = 1;
+/// Of a record that has spilled the token holds a number, drawn at random.
+const REFERENCE_BYTES: usize = 32;
 /// How long a spilled record stays that has gone back into the cookie: for requests that were under way, and for a response that
 /// never arrived, whose browser still brings the reference.
 const SPILLED_BEHIND_MS: u64 = 60_000;
@@ -94,11 +96,23 @@ impl Options {
             limits.in_browser.expect("the manager gives it to this driver");
         let max_bytes = match self.overflow {
             Overflow::Spill => limits.max_record_bytes,
-            Overflow::Error => bytes_in(room).min(limits.max_record_bytes),
-            Overflow::Chunk => bytes_in(room_in_parts).min(limits.max_record_bytes),
+            Overflow::Error => self.bytes_in(room).min(limits.max_record_bytes),
+            Overflow::Chunk => self.bytes_in(room_in_parts).min(limits.max_record_bytes),
         };
         let seal = Arc::new(seal);
-        Ok(Cookie(Arc::new(Shared { seal, spill, room, pad_to: self.pad_to.max(1), max_bytes })))
+        Ok(Cookie(Arc::new(Shared { seal, spill, room, pad_to: self.pad_to, max_bytes })))
+    }
+
+    /// How many bytes of a record go into a token of so many characters.
+    fn bytes_in(&self, chars: usize) -> usize {
+        let bytes = chars * 3 / 4;
+        (bytes - bytes % self.pad_to.max(1)).saturating_sub(TOKEN_OVERHEAD)
+    }
+
+    /// How many characters the shortest token has, and would have without padding, where the shortest record is so long.
+    pub(crate) fn least_token_chars(&self, least_record: usize) -> (usize, usize) {
+        let body = if self.overflow == Overflow::Spill { REFERENCE_BYTES } else { least_record };
+        (token_chars(body, self.pad_to), token_chars(body, 0))
     }
 
     /// `max_parts` as it was given, for the check against how many cookies there can be.
@@ -117,12 +131,13 @@ impl Options {
     }
 }
 
-/// The shortest token there is: of a spilled record, and shorter than any other.
-pub(crate) const LEAST_TOKEN_CHARS: usize = (TOKEN_OVERHEAD + 32).div_ceil(3) * 4;
+/// How long the sealed token around a body of so many bytes is.
+fn token_bytes(body: usize, pad_to: usize) -> usize {
+    (TOKEN_OVERHEAD + body).next_multiple_of(pad_to.max(1))
+}
 
-/// How many bytes of a record go into a token of so many characters.
-fn bytes_in(room: usize) -> usize {
-    (room / 4 * 3).saturating_sub(TOKEN_OVERHEAD)
+fn token_chars(body: usize, pad_to: usize) -> usize {
+    URL_SAFE_NO_PAD.encoded_length(token_bytes(body, pad_to))
 }
 
 pub(crate) struct Cookie(Arc<Shared>);
@@ -138,13 +153,9 @@ struct Shared {
 }
 
 impl Shared {
-    /// How long the sealed token around a body of so many bytes is.
-    fn token_bytes(&self, body: usize) -> usize {
-        (TOKEN_OVERHEAD + body).next_multiple_of(self.pad_to)
-    }
-
-    fn token_chars(&self, body: usize) -> usize {
-        URL_SAFE_NO_PAD.encoded_length(self.token_bytes(body))
+    /// Whether a record goes into a token of so many characters.
+    fn fits(&self, record: usize, room: usize) -> bool {
+        token_chars(record, self.pad_to) <= room
     }
 
     /// Seals what stands at [`BODY`] of the buffer.
@@ -153,7 +164,7 @@ impl Shared {
         buffer[KIND] = kind;
         buffer[ID..EXPIRY].copy_from_slice(&id.bytes());
         buffer[EXPIRY..BODY].copy_from_slice(&expiry_ms.to_le_bytes());
-        let bytes = self.token_bytes(buffer.len() - BODY);
+        let bytes = token_bytes(buffer.len() - BODY, self.pad_to);
         buffer.push(END);
         buffer.resize(bytes - (seal::OVERHEAD_BYTES - seal::HEAD_BYTES), 0);
         self.seal.seal(&[], &mut buffer, VERSION_BYTES)?;
@@ -266,7 +277,7 @@ struct InTokens {
     came: Cell<Option<Came>>,
     /// The reference under which this request lets the record spill, drawn once: a repeated commit must find what an earlier one
     /// has stored.
-    fresh: Cell<Option<[u8; 32]>>,
+    fresh: Cell<Option<[u8; REFERENCE_BYTES]>>,
     written: RefCell<Option<Written>>,
 }
 
@@ -275,7 +286,7 @@ struct InTokens {
 struct Came {
     id: SessionId,
     /// The reference under which it has spilled.
-    spilled: Option<[u8; 32]>,
+    spilled: Option<[u8; REFERENCE_BYTES]>,
 }
 
 /// What the next token is to hold.
@@ -283,7 +294,7 @@ struct Written {
     /// The record at [`BODY`], unless it has spilled.
     buffer: Vec<u8>,
     expiry_ms: u64,
-    spilled: Option<[u8; 32]>,
+    spilled: Option<[u8; REFERENCE_BYTES]>,
 }
 
 /// A buffer with room for what stands before the body of a token.
@@ -295,7 +306,7 @@ fn before(body: &[u8]) -> Vec<u8> {
 }
 
 impl InTokens {
-    fn fresh(&self) -> Result<[u8; 32]> {
+    fn fresh(&self) -> Result<[u8; REFERENCE_BYTES]> {
         let reference = match self.fresh.get() {
             Some(reference) => reference,
             None => random_bytes()?,
@@ -324,7 +335,7 @@ impl InTokens {
             let loaded = Loaded::new(buffer, body, expiry_ms).stale(is_stale);
             return Ok(Some((Came { id, spilled: None }, loaded)));
         }
-        let reference: Option<[u8; 32]> = buffer[body].try_into().ok().filter(|_| kind == KIND_SPILLED);
+        let reference: Option<[u8; REFERENCE_BYTES]> = buffer[body].try_into().ok().filter(|_| kind == KIND_SPILLED);
         if let (Some(reference), Some(spill)) = (reference, &self.driver.spill)
             && let Some(mut loaded) = spill.load(&Locator::spilled(&reference), now_ms, events)?
         {
@@ -338,7 +349,7 @@ impl InTokens {
     /// Updates a record that has spilled, where it is, and lets it come back if it fits the cookie again.
     fn update_spilled(
         &self,
-        reference: [u8; 32],
+        reference: [u8; REFERENCE_BYTES],
         loaded: &Loaded,
         moves: bool,
         now_ms: u64,
@@ -356,7 +367,7 @@ impl InTokens {
                 Verdict::Keep => (stored, loaded.expiry_ms),
                 Verdict::Write { expiry_ms } => (&new[start..], expiry_ms),
             };
-            let comes_back = self.driver.token_chars(record.len()) <= self.driver.room;
+            let comes_back = self.driver.fits(record.len(), self.driver.room);
             written = Some(Written {
                 buffer: if comes_back { before(record) } else { Vec::new() },
                 expiry_ms,
@@ -462,7 +473,7 @@ impl Browser for InTokens {
         };
         let reference = match (spilled, &self.driver.spill) {
             (Some(reference), _) => Some(reference),
-            (None, Some(spill)) if self.driver.token_chars(buffer.len() - BODY) > room => loop {
+            (None, Some(spill)) if !self.driver.fits(buffer.len() - BODY, room) => loop {
                 let reference = self.fresh()?;
                 if spill.create(&Locator::spilled(&reference), &buffer[BODY..], now_ms, expiry_ms, events)? {
                     break Some(reference);
