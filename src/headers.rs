@@ -27,6 +27,8 @@ pub(crate) fn tokens<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item 
         .take(MAX_TOKENS)
 }
 
+const SECURE: &str = "; Secure";
+const MAX_AGE: &str = "; Max-Age=";
 /// How many cookies one token can be cut into. More than a server takes in its headers as it is delivered (gunicorn 8 KB, nginx
 /// 8 KB a line, Node 16 KB in all).
 pub(crate) const MAX_PARTS: usize = 16;
@@ -127,7 +129,13 @@ impl Cookie {
 
     /// How many characters a token may have that goes into one line.
     pub(crate) fn room(&self, max_age_s: Option<u64>, request_is_secure: bool) -> usize {
-        MAX_SET_COOKIE_BYTES.saturating_sub(self.line(&[], max_age_s, request_is_secure).len())
+        let digits = |number: u64| number.checked_ilog10().map_or(1, |power| power as usize + 1);
+        let taken = self.name.len()
+            + "=".len()
+            + self.attributes.len()
+            + if self.is_secure(request_is_secure) { SECURE.len() } else { 0 }
+            + max_age_s.map_or(0, |seconds| MAX_AGE.len() + digits(seconds));
+        MAX_SET_COOKIE_BYTES.saturating_sub(taken)
     }
 
     /// [`room`](Cookie::room) whatever the session says and however the request came.
@@ -192,7 +200,7 @@ impl Cookie {
         line.extend(value.iter().copied());
         self.finish(&mut line, request_is_secure);
         if let Some(seconds) = max_age_s {
-            write!(line, "; Max-Age={seconds}").expect("a String takes everything");
+            write!(line, "{MAX_AGE}{seconds}").expect("a String takes everything");
         }
         line
     }
@@ -220,12 +228,16 @@ impl Cookie {
 
     fn finish(&self, line: &mut String, request_is_secure: bool) {
         line.push_str(&self.attributes);
-        if match self.secure {
+        if self.is_secure(request_is_secure) {
+            line.push_str(SECURE);
+        }
+    }
+
+    fn is_secure(&self, request_is_secure: bool) -> bool {
+        match self.secure {
             Secure::Always => true,
             Secure::Never => false,
             Secure::Auto => request_is_secure,
-        } {
-            line.push_str("; Secure");
         }
     }
 }
@@ -251,6 +263,20 @@ mod tests {
     #[test]
     fn of_many_the_first_four_are_tried() {
         assert_eq!(found("sid=1;sid=2;  sid=3 ; sid=4; sid=5", "sid"), ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn the_room_is_what_a_line_leaves() {
+        for secure in [Secure::Always, Secure::Never, Secure::Auto] {
+            let config = CookieConfig { secure, ..CookieConfig::default() };
+            let cookie = Cookie::new(&config, "sid".into(), 1);
+            for max_age_s in [None, Some(0), Some(9), Some(10), Some(7200), Some(u64::MAX)] {
+                for request_is_secure in [false, true] {
+                    let line = cookie.line(&[], max_age_s, request_is_secure);
+                    assert_eq!(cookie.room(max_age_s, request_is_secure) + line.len(), MAX_SET_COOKIE_BYTES);
+                }
+            }
+        }
     }
 
     #[test]

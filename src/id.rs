@@ -4,8 +4,7 @@
 //! `SHA-256("holdall/id/v1" || id)`, so a leaked directory, dump or log holds no usable cookie. Nothing here prints an id.
 
 use crate::error::{Error, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::{AsOut as _, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::block_api::compress256;
 use sha2::{Digest as _, Sha256};
@@ -42,14 +41,16 @@ impl SessionId {
     /// The id of these bytes, as a sealed token keeps it.
     pub(crate) fn of_bytes(bytes: &[u8; ID_BYTES]) -> SessionId {
         let mut text = [0; ID_CHARS];
-        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("32 bytes are 43 characters");
+        let _ = URL_SAFE_NO_PAD.encode(bytes, text.as_mut_slice().as_out());
         SessionId { text, locator: Locator::of(bytes) }
     }
 
     /// The bytes it was drawn as.
     pub(crate) fn bytes(&self) -> [u8; ID_BYTES] {
         let mut bytes = [0; ID_BYTES];
-        URL_SAFE_NO_PAD.decode_slice(self.text, &mut bytes).expect("written by of_bytes, or read strictly");
+        URL_SAFE_NO_PAD
+            .decode(&self.text, bytes.as_mut_slice().as_out())
+            .expect("written by of_bytes, or read strictly");
         bytes
     }
 
@@ -58,8 +59,8 @@ impl SessionId {
         let text: [u8; ID_CHARS] = text.try_into().ok()?;
         let mut bytes = [0; ID_BYTES];
         // Strict: the two spare bits of the last character must be zero, so these are the only characters for these bytes.
-        let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        (length == ID_BYTES).then(|| SessionId { text, locator: Locator::of(&bytes) })
+        URL_SAFE_NO_PAD.decode(&text, bytes.as_mut_slice().as_out()).ok()?;
+        Some(SessionId { text, locator: Locator::of(&bytes) })
     }
 
     /// The 43 characters that the cookie carries. A secret: keep it out of logs, pages and messages.
@@ -196,14 +197,14 @@ pub(crate) fn csrf_token(secret: &CsrfSecret) -> Result<String> {
     for (byte, (m, s)) in token[32..].iter_mut().zip(mask.iter().zip(secret)) {
         *byte = m ^ s;
     }
-    Ok(URL_SAFE_NO_PAD.encode(token))
+    Ok(URL_SAFE_NO_PAD.encode_to_string(token))
 }
 
 /// Whether a token that came back is under this secret, compared in constant time.
 pub(crate) fn csrf_matches(secret: &CsrfSecret, candidate: &str) -> bool {
     let mut token = [0; 64];
     // 86 characters: base64url of 64 bytes. Longer input would not fit the buffer.
-    if candidate.len() != 86 || !matches!(URL_SAFE_NO_PAD.decode_slice(candidate, &mut token), Ok(64)) {
+    if candidate.len() != 86 || URL_SAFE_NO_PAD.decode(candidate.as_bytes(), token.as_mut_slice().as_out()).is_err() {
         return false;
     }
     let (mask, masked) = token.split_at_mut(32);
@@ -215,7 +216,7 @@ pub(crate) fn csrf_matches(secret: &CsrfSecret, candidate: &str) -> bool {
 
 /// The secret of keyed sessions, read from the configuration.
 pub(crate) fn decode_secret(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).ok().filter(|secret| secret.len() >= 32)
+    URL_SAFE_NO_PAD.decode_to_vec(text).ok().filter(|secret| secret.len() >= 32)
 }
 
 #[cfg(test)]

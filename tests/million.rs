@@ -60,9 +60,8 @@ fn read_p99(manager: &Manager, directory: &std::path::Path, tokens: &[String], d
 
 /// docs/format.md: `SHA-256("holdall/id/v1" || id)` in hexadecimal.
 fn file_name(token: &str) -> String {
-    use base64::Engine as _;
     use sha2::Digest as _;
-    let id = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).unwrap();
+    let id = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).unwrap();
     let hash = sha2::Sha256::new().chain_update("holdall/id/v1").chain_update(id).finalize();
     hash.iter().fold(String::new(), |mut name, byte| {
         write!(name, "{byte:02x}").unwrap();

@@ -297,9 +297,9 @@ struct Written {
     spilled: Option<[u8; REFERENCE_BYTES]>,
 }
 
-/// A buffer with room for what stands before the body of a token.
-fn before(body: &[u8]) -> Vec<u8> {
-    let mut buffer = Vec::with_capacity(TOKEN_OVERHEAD + body.len() + 64);
+/// A buffer with room for what stands before the body of a token, and for so much more in it.
+fn before(body: &[u8], more: usize) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(TOKEN_OVERHEAD + body.len() + more + 256);
     buffer.resize(BODY, 0);
     buffer.extend_from_slice(body);
     buffer
@@ -369,7 +369,7 @@ impl InTokens {
             };
             let comes_back = self.driver.fits(record.len(), self.driver.room);
             written = Some(Written {
-                buffer: if comes_back { before(record) } else { Vec::new() },
+                buffer: if comes_back { before(record, 0) } else { Vec::new() },
                 expiry_ms,
                 spilled: if comes_back { None } else { Some(to.unwrap_or(reference)) },
             });
@@ -433,7 +433,7 @@ impl Records for InTokens {
                 self.update_spilled(reference, loaded, to.is_some(), now_ms, edit, events)
             }
             Some(Came { spilled: None, .. }) => {
-                let mut buffer = before(&[]);
+                let mut buffer = before(&[], loaded.bytes().len());
                 if let Verdict::Write { expiry_ms } = edit(loaded.bytes(), &mut buffer)? {
                     self.written.replace(Some(Written { buffer, expiry_ms, spilled: None }));
                 }
@@ -463,7 +463,7 @@ impl Browser for InTokens {
     }
 
     fn create(&self, bytes: &[u8], _: u64, expiry_ms: u64) -> Result<()> {
-        self.written.replace(Some(Written { buffer: before(bytes), expiry_ms, spilled: None }));
+        self.written.replace(Some(Written { buffer: before(bytes, 0), expiry_ms, spilled: None }));
         Ok(())
     }
 
@@ -484,7 +484,7 @@ impl Browser for InTokens {
             (None, _) => None,
         };
         match reference {
-            Some(reference) => self.driver.seal(before(&reference), KIND_SPILLED, id, expiry_ms),
+            Some(reference) => self.driver.seal(before(&reference, 0), KIND_SPILLED, id, expiry_ms),
             None => self.driver.seal(buffer, KIND_RECORD, id, expiry_ms),
         }
     }

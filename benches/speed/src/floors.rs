@@ -1,5 +1,5 @@
 //! The floors: the least that the same storage can do, written here as straightly as it can be. No record format, no checks,
-//! no conflicts, no expiry.
+//! no conflicts, no expiry. The cookie's is its own primitives: base64, cipher, nonce.
 
 use crate::measure::{Dice, Lane, cycles, together};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Timestamps};
@@ -218,4 +218,32 @@ fn name(key: &[u8; 32]) -> [u8; 65] {
         }
     }
     name
+}
+
+/// A payload opened and sealed anew, from one token to the next.
+pub fn sealed(bytes: usize) -> Lane {
+    use base64_simd::URL_SAFE_NO_PAD;
+    use xaes_256_gcm::aead::{AeadInOut as _, KeyInit as _};
+    const NONCE: usize = 24;
+    const TAG: usize = 16;
+    let cipher = xaes_256_gcm::Xaes256Gcm::new(&[7; 32].into());
+    let seal = move |buffer: &mut Vec<u8>| {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).unwrap();
+        buffer[..NONCE].copy_from_slice(&nonce);
+        let tag = cipher.encrypt_inout_detached(&nonce.into(), b"", (&mut buffer[NONCE..]).into()).unwrap();
+        buffer.extend_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode_to_string(buffer)
+    };
+    let cipher = xaes_256_gcm::Xaes256Gcm::new(&[7; 32].into());
+    let mut token = seal(&mut vec![7; NONCE + bytes]);
+    cycles(move || {
+        let mut buffer = URL_SAFE_NO_PAD.decode_to_vec(black_box(&token)).unwrap();
+        let tag: [u8; TAG] = buffer[NONCE + bytes..].try_into().unwrap();
+        let nonce: [u8; NONCE] = buffer[..NONCE].try_into().unwrap();
+        buffer.truncate(NONCE + bytes);
+        let text = &mut buffer[NONCE..];
+        cipher.decrypt_inout_detached(&nonce.into(), b"", text.into(), &tag.into()).unwrap();
+        token = seal(&mut buffer);
+    })
 }

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let effort = Effort { rounds, time: Duration::from_millis(milliseconds), many };
     let mut report = Report::default();
     let mut panels = vec![memory(effort, &mut report)];
+    cookie(effort, &mut report);
     weight::run(if quick { 1 } else { 3 }, &mut report);
     for base in ["/var/tmp", "/dev/shm"] {
         let base = Path::new(base);
@@ -94,10 +95,6 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
         race.lane(format!("ours, {size}"), sessions(&record, 1).cycle());
         race.lane(format!("floor, {size}"), floors::Memory::new(bytes, 1).cycle());
         race.lane(format!("tower-sessions, {size}"), peers::Tower::new(&record, 1).cycle());
-        if bytes < LARGE {
-            // A browser takes no cookie of 16 KB.
-            race.lane(format!("actix-session cookie, {size}"), peers::actix(&record));
-        }
     }
     race.lane("least request", least::request(&middle));
     race.lane("ours, read-only", sessions(&middle, 1).read_only());
@@ -115,7 +112,6 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
     report.compare(name, &times, "ours, 1 KB", "least request", Goal::None);
     report.compare("memory, the least request", &times, "least request", "floor, 1 KB", Goal::None);
     report.compare(name, &times, "ours, 1 KB", "tower-sessions, 1 KB", Goal::AtMost(0.15));
-    report.compare(name, &times, "ours, 1 KB", "actix-session cookie, 1 KB", Goal::None);
     report.compare("memory, one session, read only", &times, "ours, read-only", "floor, read-only", Goal::AtMost(2.0));
     report.compare("memory, one session of 16 KB", &times, "ours, 16 KB", "ours, 1 KB", Goal::AtMost(3.0));
     for (whose, goal) in [("ours", Goal::AtLeast(1.7)), ("floor", Goal::None)] {
@@ -123,14 +119,13 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
         let name = format!("memory, throughput of two threads ({whose})");
         report.add(&name, "us", times.of(&two), "one thread", times.of(&one), |two, one| one / two, goal);
     }
-    sizes("memory", &times, &["floor", "tower-sessions", "actix-session cookie"], report);
+    sizes("memory", &times, &["floor", "tower-sessions"], report);
     report.compare("memory, one session, open by Cookie header", &times, "ours, header", "ours, 1 KB", Goal::None);
     report.note("memory, create", "us", times.of("ours, create"));
     let lanes = [
         ("Holdall", "ours", Look::Ours),
         ("floor", "floor", Look::Floor),
         ("tower-sessions", "tower-sessions", Look::Peer),
-        ("actix (cookie)", "actix-session cookie", Look::OtherPeer),
     ];
     let panel = panel("In memory".into(), &times, &lanes);
 
@@ -143,6 +138,27 @@ fn memory(effort: Effort, report: &mut Report) -> Panel {
     report.compare(name, &times, "ours", "floor", Goal::AtMost(2.0));
     report.compare(name, &times, "ours", "tower-sessions", Goal::None);
     panel
+}
+
+/// The session in the browser's cookie, and what a seal costs where it lies in memory.
+fn cookie(effort: Effort, report: &mut Report) {
+    let mut race = Race::default();
+    // A browser takes no cookie of 16 KB.
+    for (bytes, size) in SIZES.into_iter().filter(|(bytes, _)| *bytes < LARGE) {
+        let record = Record::new(bytes);
+        race.lane(format!("ours, {size}"), ours::sealed_cookie(&record));
+        race.lane(format!("floor, {size}"), floors::sealed(bytes));
+        race.lane(format!("actix-session, {size}"), peers::actix(&record));
+    }
+    let middle = Record::new(MIDDLE);
+    race.lane("memory", Sessions::new(&ours::memory(), &middle, 1).cycle());
+    race.lane("sealed memory", Sessions::new(&ours::sealed_memory(), &middle, 1).cycle());
+    let times = race.run(effort);
+    let name = "cookie, sealed";
+    report.compare(name, &times, "ours, 1 KB", "floor, 1 KB", Goal::AtMost(1.5));
+    report.compare(name, &times, "ours, 1 KB", "actix-session, 1 KB", Goal::AtMost(0.15));
+    sizes(name, &times, &["floor", "actix-session"], report);
+    report.compare("memory, one session, sealed at rest", &times, "sealed memory", "memory", Goal::None);
 }
 
 fn file(effort: Effort, base: &Path, place: &str, report: &mut Report) -> Panel {
@@ -192,9 +208,9 @@ fn panel(title: String, times: &Times, lanes: &[(&'static str, &str, Look)]) -> 
 /// Sizes that have no row of their own yet.
 fn sizes(place: &str, times: &Times, others: &[&str], report: &mut Report) {
     for (bytes, size) in SIZES {
-        for other in others.iter().filter(|other| bytes < LARGE || !other.starts_with("actix")) {
-            if bytes != MIDDLE {
-                let (ours, beside) = (format!("ours, {size}"), format!("{other}, {size}"));
+        for other in others {
+            let (ours, beside) = (format!("ours, {size}"), format!("{other}, {size}"));
+            if bytes != MIDDLE && times.has(&ours) {
                 report.compare(&format!("{place}, one session of {size}"), times, &ours, &beside, Goal::None);
             }
         }

@@ -21,6 +21,41 @@ pub fn durable_file(directory: &Path) -> Manager {
     manager(&format!(r#"{{"type":"file","path":{:?},"durability":"commit"}}"#, directory.display().to_string()))
 }
 
+/// Memory whose records are sealed.
+pub fn sealed_memory() -> Manager {
+    with_key(r#"{"type":"memory"}"#, r#","at_rest":"sealed_only""#)
+}
+
+fn with_key(driver: &str, fields: &str) -> Manager {
+    let key = holdall::generate_key().unwrap();
+    let config = format!(r#"{{"drivers":{{"main":{driver}}},"cookie":{{"persistent":true}},"keys":["{key}"]{fields}}}"#);
+    Manager::new(&config).unwrap()
+}
+
+/// The cycle of a sealed cookie: from one token to the next, which is cut out of the `Set-Cookie` line.
+pub fn sealed_cookie(record: &Record) -> Lane {
+    let manager = with_key(r#"{"type":"cookie"}"#, "");
+    let mut session = manager.open("").unwrap();
+    for (key, value) in &record.values {
+        session.set_json(key, &value.to_string()).unwrap();
+    }
+    let token = |mut session: holdall::Session| {
+        let commit = session.commit().unwrap();
+        let (_, line) = &commit.headers()[0];
+        line[line.find('=').unwrap() + 1..line.find(';').unwrap()].to_owned()
+    };
+    let (mut sent, mut count) = (token(session), FIRST_COUNT);
+    cycles(move || {
+        let mut session = manager.open_token(black_box(&sent)).unwrap();
+        for key in READ {
+            black_box(session.get_json(key).unwrap().unwrap());
+        }
+        count += 1;
+        session.set_json(COUNTER, black_box(&count.to_string())).unwrap();
+        sent = token(session);
+    })
+}
+
 fn manager(driver: &str) -> Manager {
     Manager::new(&format!(r#"{{"drivers":{{"main":{driver}}},"cookie":{{"persistent":true}}}}"#)).unwrap()
 }

@@ -18,7 +18,6 @@ pub enum Look {
     Ours,
     Floor,
     Peer,
-    OtherPeer,
 }
 
 impl Look {
@@ -28,7 +27,6 @@ impl Look {
             Look::Ours => RGBColor(0, 114, 178),
             Look::Floor => RGBColor(110, 110, 110),
             Look::Peer => RGBColor(213, 94, 0),
-            Look::OtherPeer => RGBColor(0, 158, 115),
         }
     }
 
