@@ -279,8 +279,8 @@
 #define HOLDALL_AT 1
 
 /**
- * `lock_timeout_ms` counts: how long an exclusive open, and the session's commit or destroy, waits for a lock of another; 0 tries
- * once. HOLDALL_LOCKED is among the flags of the error then.
+ * `lock_timeout_ms` counts: how long an exclusive open, and the session's commit or destroy, waits for a lock of another, up to
+ * an hour; 0 tries once. HOLDALL_LOCKED is among the flags of the error then.
  */
 #define HOLDALL_LOCK_TIMEOUT 2
 

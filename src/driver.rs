@@ -242,6 +242,9 @@ pub struct DriverStats {
     pub bytes: Option<u64>,
 }
 
+/// The longest that anybody may wait for a lock: an hour.
+pub(crate) const MAX_LOCK_TIMEOUT_MS: u64 = 3_600_000;
+
 /// A flock or a lock in memory could not be had in time.
 fn locked_too_long(timeout_ms: u64) -> Error {
     Error::locked(format!("the session is locked by another request; waited {timeout_ms} ms"))

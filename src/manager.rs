@@ -101,8 +101,8 @@ impl OpenOptions {
     }
 
     /// How long an exclusive open waits for another, and this session's commit or destroy for whoever has it locked, in
-    /// milliseconds; 0 tries once. Else as the driver is configured. What waited in vain is [`locked`](Error::is_locked), and
-    /// may be repeated: so an event loop tries, and waits in its own way between tries.
+    /// milliseconds, up to an hour; 0 tries once. Else as the driver is configured. What waited in vain is
+    /// [`locked`](Error::is_locked), and may be repeated: so an event loop tries, and waits in its own way between tries.
     pub fn lock_timeout_ms(mut self, timeout_ms: u64) -> OpenOptions {
         self.lock_timeout_ms = Some(timeout_ms);
         self

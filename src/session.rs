@@ -5,7 +5,7 @@
 
 use crate::config::timeout_ms;
 use crate::data::Change;
-use crate::driver::{Browser, Driver, Loaded, Records};
+use crate::driver::{Browser, Driver, Loaded, MAX_LOCK_TIMEOUT_MS, Records};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Events};
 use crate::flash::{FlashChange, FlashPolicy};
@@ -142,6 +142,9 @@ impl Session {
     }
 
     fn open(manager: Manager, source: Source, options: OpenOptions) -> Result<Session> {
+        if let Some(timeout_ms) = options.lock_timeout_ms.filter(|timeout_ms| *timeout_ms > MAX_LOCK_TIMEOUT_MS) {
+            return Err(Error::argument(format!("lock_timeout_ms: 0 to {MAX_LOCK_TIMEOUT_MS}, this is {timeout_ms}")));
+        }
         let session = Session {
             generation: fork::generation()?,
             mode: options.mode,
@@ -319,7 +322,9 @@ impl Session {
     }
 
     fn note_failure(&self, error: &Error) {
-        if error.kind() == ErrorKind::Unavailable {
+        // Who tries once and waits in its own way is told each time, and an alarm need not be.
+        let is_a_try = error.is_locked() && self.lock_timeout_ms == Some(0);
+        if error.kind() == ErrorKind::Unavailable && !is_a_try {
             self.events.borrow_mut().note_nameless(EventKind::Unavailable);
             if self.mode != Mode::Exclusive {
                 self.deliver();

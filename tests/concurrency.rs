@@ -327,6 +327,7 @@ fn the_lock_timeout_of_an_open_holds_for_its_commit_and_its_destroy() {
             destroyed.destroy().unwrap_err(),
             unread.destroy().unwrap_err(),
         ];
+        assert!(manager.stats().contains(r#""unavailable":0"#), "{driver}: tries are no alarm: {}", manager.stats());
         for error in told {
             assert!(error.is_locked() && error.is_retryable() && !error.may_have_written(), "{driver}: {error}");
             assert!(error.message().contains("waited 0 ms"), "{driver}: {error}");
@@ -346,6 +347,9 @@ fn the_lock_timeout_of_an_open_holds_for_its_commit_and_its_destroy() {
         let mut hasty = open(&manager, &token);
         hasty.increment("n", 1).unwrap();
         assert!(hasty.commit().unwrap_err().is_locked());
+        assert!(manager.stats().contains(r#""unavailable":1"#), "{driver}: {}", manager.stats());
+        let error = manager.open_with(b"", OpenOptions::new().lock_timeout_ms(3_600_001)).unwrap_err();
+        assert!(error.message().contains("lock_timeout_ms: 0 to 3600000"), "{error}");
         let mut session =
             manager.open_token_with(token.as_bytes(), OpenOptions::new().lock_timeout_ms(600_000)).unwrap();
         session.increment("n", 1).unwrap();

@@ -8,7 +8,7 @@
 use super::{
     Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated,
 };
-use super::{Verdict, locked_too_long, within};
+use super::{MAX_LOCK_TIMEOUT_MS, Verdict, locked_too_long, within};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
 use crate::fork::{self, PerProcess, Uninherited};
@@ -94,7 +94,7 @@ impl Options {
         if self.path.is_empty() || self.path.contains('\0') {
             return Err(Error::config(&field("path"), "name a directory"));
         }
-        within(&field("lock_timeout_ms"), self.lock_timeout_ms, 0, 3_600_000)?;
+        within(&field("lock_timeout_ms"), self.lock_timeout_ms, 0, MAX_LOCK_TIMEOUT_MS)?;
         within(&field("max_records"), self.max_records.unwrap_or(1), 1, i64::MAX.unsigned_abs())
     }
 

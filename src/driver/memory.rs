@@ -8,7 +8,7 @@ use super::list::{Links, List, NONE};
 use super::{
     Capabilities, Driver, DriverStats, Edit, Limits, Loaded, MOVED_MARKER_MS, RecordInfo, Records, Swept, Updated,
 };
-use super::{Verdict, locked_too_long, within};
+use super::{MAX_LOCK_TIMEOUT_MS, Verdict, locked_too_long, within};
 use crate::error::{Error, Result};
 use crate::event::{EventKind, Events};
 use crate::fork::{self, PerProcess};
@@ -65,7 +65,7 @@ impl Options {
     pub(super) fn check(&self, driver: &str, max_record_bytes: usize) -> Result<()> {
         let field = |name: &str| format!("drivers.{driver}.{name}");
         within(&field("max_bytes"), self.max_bytes, RECORDS_PER_SHARD * max_record_bytes, isize::MAX.unsigned_abs())?;
-        within(&field("lock_timeout_ms"), self.lock_timeout_ms, 0, 3_600_000)
+        within(&field("lock_timeout_ms"), self.lock_timeout_ms, 0, MAX_LOCK_TIMEOUT_MS)
     }
 
     pub(super) fn open(&self, limits: Limits) -> Result<Memory> {

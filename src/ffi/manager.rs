@@ -21,8 +21,8 @@ impl Opaque for Manager {
 
 /// `now_ms` counts: the time in milliseconds since the Unix epoch, instead of the system's clock.
 pub const HOLDALL_AT: u32 = 1;
-/// `lock_timeout_ms` counts: how long an exclusive open, and the session's commit or destroy, waits for a lock of another; 0 tries
-/// once. HOLDALL_LOCKED is among the flags of the error then.
+/// `lock_timeout_ms` counts: how long an exclusive open, and the session's commit or destroy, waits for a lock of another, up to
+/// an hour; 0 tries once. HOLDALL_LOCKED is among the flags of the error then.
 pub const HOLDALL_LOCK_TIMEOUT: u32 = 2;
 /// The request came over https. Only matters where `cookie.secure` is "auto".
 pub const HOLDALL_REQUEST_IS_SECURE: u32 = 4;
