@@ -4,7 +4,7 @@
 //! ordinary traffic pays for, a bounded step at a time. Knows nothing of what is in a session.
 
 use crate::config::{AtRestPolicy, Config};
-use crate::driver::{AT_REST_BYTES, AtRest, Driver, InBrowser, Limits, RecordInfo, Sealed, Swept};
+use crate::driver::{AT_REST_BYTES, AtRest, Capabilities, Driver, InBrowser, Limits, RecordInfo, Sealed, Swept};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, Events};
 use crate::flash::FlashPolicy;
@@ -179,6 +179,21 @@ impl Manager {
             Some(driver) => Ok(Manager { shared: self.shared.clone(), driver }),
             None => Err(Error::argument(format!("the configuration has no driver {name:?}"))),
         }
+    }
+
+    /// The name of the driver that opens sessions here, as configured.
+    pub fn driver_name(&self) -> &str {
+        &self.named().name
+    }
+
+    /// The name of the cookie that sessions opened here have.
+    pub fn cookie_name(&self) -> &str {
+        &self.named().cookie.name
+    }
+
+    /// What the driver that opens sessions here can and cannot do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.named().driver.capabilities()
     }
 
     /// Opens the session that a request's `Cookie` header names: the whole header, empty where there was none. Several

@@ -1065,6 +1065,12 @@ impl Session {
         }
     }
 
+    /// For bindings: whether this handle was committed or destroyed, and takes no further changes. The commit of a session that
+    /// was never looked at does not end it.
+    pub fn is_ended(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
     /// Extends the idle timeout at commit, even where throttling would not.
     ///
     /// # Errors
