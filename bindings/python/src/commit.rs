@@ -1,20 +1,32 @@
 //! Commit: what a commit answered.
 
+use engine::Header;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyString, PyTuple};
 
-/// A header's name or value. What is in every answer is made once: five strings would take half of what the list takes.
-fn text<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyString> {
-    let known = match text {
-        "Set-Cookie" => intern!(py, "Set-Cookie"),
-        "Cache-Control" => intern!(py, "Cache-Control"),
-        "no-store" => intern!(py, "no-store"),
-        "Vary" => intern!(py, "Vary"),
-        "Cookie" => intern!(py, "Cookie"),
-        _ => return PyString::new(py, text),
-    };
-    known.clone()
+/// A header of the response as a pair of strings. The two that stand beside nearly every cookie are made once.
+struct Pair<'a>(&'a Header);
+
+impl<'py> IntoPyObject<'py> for Pair<'_> {
+    type Target = PyTuple;
+    type Output = Bound<'py, PyTuple>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        static VARY: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+        static NO_STORE: PyOnceLock<Py<PyTuple>> = PyOnceLock::new();
+        let (name, value) = (self.0.0, &*self.0.1);
+        let known = match (name, value) {
+            ("Vary", "Cookie") => &VARY,
+            ("Cache-Control", "no-store") => &NO_STORE,
+            ("Set-Cookie", line) => return PyTuple::new(py, [intern!(py, "Set-Cookie"), &PyString::new(py, line)]),
+            _ => return (name, value).into_pyobject(py),
+        };
+        let pair = known.get_or_try_init(py, || (name, value).into_pyobject(py).map(Bound::unbind))?;
+        Ok(pair.bind(py).clone())
+    }
 }
 
 /// What a commit answered: the outcome, the headers for the response, the conflicts.
@@ -30,8 +42,7 @@ impl Commit {
 
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let headers = self.0.headers().iter();
-        PyList::new(py, headers.map(|(name, value)| (text(py, name), text(py, value))))
+        PyList::new(py, self.0.headers().iter().map(Pair))
     }
 
     #[getter]

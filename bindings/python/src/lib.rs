@@ -6,6 +6,7 @@
 mod commit;
 mod error;
 mod manager;
+mod number;
 mod session;
 mod value;
 

@@ -1,7 +1,8 @@
 //! Manager: a configuration and its drivers, for Python. Opens sessions.
 
 use crate::error::{guarded, invalid_argument, raised, utf8, wrong_type};
-use crate::session::Session;
+use crate::number;
+use crate::session::{Counted, Session};
 use crate::value;
 use engine::{FlashPolicy, Locator, Manager, Mode, OpenOptions};
 use pyo3::prelude::*;
@@ -109,13 +110,9 @@ fn document(
 }
 
 impl SessionManager {
-    fn new_of(py: Python<'_>, manager: Manager, driver: Option<&str>) -> PyResult<SessionManager> {
-        let config = value::read(py, &manager.config())?;
-        let default = config.get_item("default")?;
-        let name = driver.map_or(default, |name| PyString::new(py, name).into_any());
-        let drivers = value::read(py, &manager.stats())?.get_item("drivers")?;
-        let shared = drivers.get_item(name)?.get_item("capabilities")?.get_item("shared_between_processes")?;
-        Ok(SessionManager { manager, does_io: shared.is_truthy()? })
+    fn of(manager: Manager) -> SessionManager {
+        let does_io = manager.capabilities().shared_between_processes;
+        SessionManager { manager, does_io }
     }
 
     fn session(
@@ -125,14 +122,17 @@ impl SessionManager {
         open: impl FnOnce(&Manager, OpenOptions) -> engine::Result<engine::Session> + Send,
     ) -> PyResult<Session> {
         let options = opening.options(py)?;
+        let counted = (opening.mode == "exclusive" && !self.does_io).then(Counted::new);
+        // In a box at once: it is large, and is handed on six times before it lies in the object.
+        let open = || open(&self.manager, options).map(Box::new);
         let opened = if opening.mode == "exclusive" {
             // It may wait for a thread that needs the interpreter to go on.
-            py.detach(|| guarded(|| open(&self.manager, options)))
+            py.detach(|| guarded(open))
         } else {
-            guarded(|| open(&self.manager, options))
+            guarded(open)
         };
         let session = opened.map_err(|error| raised(py, &error))?;
-        Ok(Session::new(session, self.does_io, opening.mode))
+        Ok(Session::new(session, self.does_io, opening.mode, counted))
     }
 }
 
@@ -147,7 +147,7 @@ impl SessionManager {
     ) -> PyResult<SessionManager> {
         let document = document(py, config, options)?;
         let manager = py.detach(|| guarded(|| Manager::new(&document))).map_err(|error| raised(py, &error))?;
-        SessionManager::new_of(py, manager, None)
+        Ok(SessionManager::of(manager))
     }
 
     /// Opens the session that a request's Cookie header names: the whole header, str or bytes; None or empty where there was
@@ -169,8 +169,8 @@ impl SessionManager {
         mode: &str,
         secure: bool,
         flash: Option<&str>,
-        lock_timeout_ms: Option<u64>,
-        now_ms: Option<u64>,
+        #[pyo3(from_py_with = number::lock_timeout_ms)] lock_timeout_ms: Option<u64>,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
     ) -> PyResult<Session> {
         let header = bytes_of(cookie_header, "the Cookie header")?;
         let opening = Opening { mode, secure, flash, lock_timeout_ms, now_ms };
@@ -187,8 +187,8 @@ impl SessionManager {
         mode: &str,
         secure: bool,
         flash: Option<&str>,
-        lock_timeout_ms: Option<u64>,
-        now_ms: Option<u64>,
+        #[pyo3(from_py_with = number::lock_timeout_ms)] lock_timeout_ms: Option<u64>,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
     ) -> PyResult<Session> {
         let token = bytes_of(token, "the token")?;
         let opening = Opening { mode, secure, flash, lock_timeout_ms, now_ms };
@@ -206,8 +206,8 @@ impl SessionManager {
         key: &Bound<'_, PyAny>,
         mode: &str,
         flash: Option<&str>,
-        lock_timeout_ms: Option<u64>,
-        now_ms: Option<u64>,
+        #[pyo3(from_py_with = number::lock_timeout_ms)] lock_timeout_ms: Option<u64>,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
     ) -> PyResult<Session> {
         let key = bytes_of(Some(key), "the key of a keyed session")?;
         let opening = Opening { mode, secure: false, flash, lock_timeout_ms, now_ms };
@@ -218,13 +218,39 @@ impl SessionManager {
     /// name behind it. Raises `InvalidArgumentError` where the configuration names no such driver.
     fn driver(&self, py: Python<'_>, name: &str) -> PyResult<SessionManager> {
         let manager = self.manager.driver(name).map_err(|error| raised(py, &error))?;
-        SessionManager::new_of(py, manager, Some(name))
+        Ok(SessionManager::of(manager))
+    }
+
+    /// The name of the driver that opens sessions here, as configured.
+    ///
+    /// >>> import holdall
+    /// >>> manager = holdall.SessionManager(drivers={"main": {"type": "memory"}, "quick": {"type": "memory"}}, default="main")
+    /// >>> manager.driver_name, manager.driver("quick").driver_name
+    /// ('main', 'quick')
+    #[getter]
+    fn driver_name(&self) -> &str {
+        self.manager.driver_name()
+    }
+
+    /// The name of the cookie that sessions opened here have.
+    ///
+    /// >>> import holdall
+    /// >>> holdall.SessionManager("memory:").cookie_name
+    /// '__Host-sid'
+    #[getter]
+    fn cookie_name(&self) -> &str {
+        self.manager.cookie_name()
     }
 
     /// Removes expired records, looking at no more than `limit` entries (None: all). Ordinary traffic does this too, 64 entries at
     /// a time. Gives `looked_at`, `removed` and `finished`.
     #[pyo3(signature = (limit=None, *, now_ms=None))]
-    fn sweep<'py>(&self, py: Python<'py>, limit: Option<usize>, now_ms: Option<u64>) -> PyResult<Bound<'py, PyDict>> {
+    fn sweep<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = number::limit)] limit: Option<usize>,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let limit = limit.unwrap_or(usize::MAX);
         let swept = py.detach(|| {
             guarded(|| match now_ms {
@@ -242,7 +268,11 @@ impl SessionManager {
 
     /// Locator, expiry and bytes of every record that lives.
     #[pyo3(signature = (*, now_ms=None))]
-    fn records(&self, py: Python<'_>, now_ms: Option<u64>) -> PyResult<Vec<(String, u64, usize)>> {
+    fn records(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
+    ) -> PyResult<Vec<(String, u64, usize)>> {
         let mut records = Vec::new();
         let gone_through = py.detach(|| {
             guarded(|| {
@@ -262,7 +292,12 @@ impl SessionManager {
 
     /// Destroys a record by its locator, as `records` gives it. False where there is none.
     #[pyo3(signature = (locator, /, *, now_ms=None))]
-    fn destroy(&self, py: Python<'_>, locator: &str, now_ms: Option<u64>) -> PyResult<bool> {
+    fn destroy(
+        &self,
+        py: Python<'_>,
+        locator: &str,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
+    ) -> PyResult<bool> {
         let Some(locator) = Locator::from_hex(locator.as_bytes()) else {
             return Err(invalid_argument(
                 py,

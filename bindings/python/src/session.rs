@@ -5,30 +5,78 @@
 
 use crate::commit::Commit;
 use crate::error::{guarded, invalid_argument, misuse, raised, utf8, wrong_type};
+use crate::number;
 use crate::value::{self, is_container};
 use engine::CommitOptions;
-use pyo3::exceptions::PyKeyError;
+use pyo3::exceptions::{PyKeyError, PyOverflowError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyString, PyTuple};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// One request's view of a visitor's data.
 #[pyclass(frozen, mapping, module = "holdall", name = "Session", weakref)]
 pub(crate) struct Session {
-    inner: Mutex<Inner>,
+    state: Mutex<State>,
     does_io: bool,
     reads_only: bool,
 }
 
+struct State {
+    /// None once it is closed.
+    open: Option<Inner>,
+    last: Option<Py<Commit>>,
+    is_destroyed: bool,
+}
+
+/// The exclusive sessions in memory that are open in this process, or being opened. While there is none, no commit in memory
+/// waits for anybody: whoever wants to lock a record needs the interpreter first, and the one who commits has it.
+static EXCLUSIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// One of [`EXCLUSIVE`], from before it asks for its lock until that is given back.
+pub(crate) struct Counted(());
+
+impl Counted {
+    pub(crate) fn new() -> Counted {
+        EXCLUSIVE.fetch_add(1, Ordering::AcqRel);
+        Counted(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        EXCLUSIVE.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 struct Inner {
-    session: engine::Session,
+    session: Box<engine::Session>,
+    /// Behind the session, which has the lock: dropped after it.
+    _counted: Option<Counted>,
     /// The record has been looked for, so that reading costs no I/O any more.
     is_loaded: bool,
     ended: bool,
     /// Lists and dicts of the data that the caller has in its hands, by key. Those of flash are copies: they are on their way
     /// out, and a key may be in both.
     handed: Vec<(Box<str>, Py<PyAny>)>,
-    last: Option<Py<Commit>>,
+}
+
+/// A session in the hands of one call.
+struct Entered<'a>(MutexGuard<'a, State>);
+
+impl Deref for Entered<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        self.0.open.as_ref().expect("`enter` found it open")
+    }
+}
+
+impl DerefMut for Entered<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        self.0.open.as_mut().expect("`enter` found it open")
+    }
 }
 
 /// A key as Python gives it.
@@ -59,14 +107,20 @@ fn seconds(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64>> {
     let Some(given) = given else { return Ok(None) };
     let number = match given.getattr("total_seconds") {
         Ok(total) => total.call0()?.extract::<f64>()?,
-        Err(_) => given.extract::<f64>().map_err(|_| {
-            let kind = given.get_type().qualname().map_or_else(|_| "this".to_owned(), |name| name.to_string());
-            wrong_type(given.py(), format!("a timeout is a number of seconds or a timedelta, not {kind}"))
-        })?,
+        Err(_) => match given.extract::<f64>() {
+            Ok(number) => number,
+            // Larger than any float: as large as any that is too large.
+            Err(error) if error.is_instance_of::<PyOverflowError>(given.py()) => f64::INFINITY,
+            Err(_) => {
+                let kind = given.get_type().qualname()?;
+                let message = format!("a timeout is a number of seconds or a timedelta, not {kind}");
+                return Err(wrong_type(given.py(), message));
+            }
+        },
     };
-    // What is no whole number of seconds up to 2^53 is refused by the engine's bounds as well; NaN by this one.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the bounds asked for")]
-    if (1.0..9e15).contains(&number) {
+    // What is too large saturates, and is refused by the engine with its bounds; NaN and what is negative by this one.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as said")]
+    if number >= 1.0 {
         Ok(Some(number as u64))
     } else {
         Err(invalid_argument(given.py(), format!("a timeout is at least a second, this is {number}")))
@@ -115,15 +169,21 @@ impl Inner {
 }
 
 impl Session {
-    pub(crate) fn new(session: engine::Session, does_io: bool, mode: &str) -> Session {
-        let is_loaded = mode == "exclusive" || !does_io;
-        let inner = Inner { session, is_loaded, ended: false, handed: Vec::new(), last: None };
-        Session { inner: Mutex::new(inner), does_io, reads_only: mode == "read_only" }
+    pub(crate) fn new(session: Box<engine::Session>, does_io: bool, mode: &str, counted: Option<Counted>) -> Session {
+        let inner = Inner {
+            session,
+            _counted: counted,
+            is_loaded: mode == "exclusive" || !does_io,
+            ended: false,
+            handed: Vec::new(),
+        };
+        let state = State { open: Some(inner), last: None, is_destroyed: false };
+        Session { state: Mutex::new(state), does_io, reads_only: mode == "read_only" }
     }
 
-    fn enter(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
-        match self.inner.try_lock() {
-            Ok(inner) => Ok(inner),
+    fn state(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Ok(state),
             Err(TryLockError::WouldBlock) => {
                 Err(misuse(py, "this session is in use: it belongs to one request, and to one thread at a time"))
             }
@@ -131,8 +191,27 @@ impl Session {
         }
     }
 
+    fn enter(&self, py: Python<'_>) -> PyResult<Entered<'_>> {
+        let state = self.state(py)?;
+        if state.open.is_none() {
+            return Err(misuse(py, "this session was closed"));
+        }
+        Ok(Entered(state))
+    }
+
+    /// Runs a call of the engine that writes, with the interpreter given up where the call does I/O, or may wait for one who holds
+    /// this session and needs the interpreter to go on.
+    fn apart<T: Send>(&self, py: Python<'_>, call: impl FnOnce() -> engine::Result<T> + Send) -> PyResult<T> {
+        let done = if self.does_io || EXCLUSIVE.load(Ordering::Acquire) > 0 {
+            py.detach(|| guarded(call))
+        } else {
+            guarded(call)
+        };
+        done.map_err(|error| raised(py, &error))
+    }
+
     /// Enters with the record loaded.
-    fn loaded(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
+    fn loaded(&self, py: Python<'_>) -> PyResult<Entered<'_>> {
         let mut inner = self.enter(py)?;
         if !inner.is_loaded {
             let session = &mut inner.session;
@@ -402,14 +481,24 @@ impl Session {
     ///
     /// Raises `InvalidValueError` where the value is no integer of 64 bits or the sum would not be.
     #[pyo3(signature = (key, n=1))]
-    fn increment(&self, py: Python<'_>, key: &Bound<'_, PyAny>, n: i64) -> PyResult<i64> {
+    fn increment(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = number::n)] n: i64,
+    ) -> PyResult<i64> {
         let key = Key(key).text()?;
         self.with(py, |session| session.increment(key, n))
     }
 
     /// `increment` by -n.
     #[pyo3(signature = (key, n=1))]
-    fn decrement(&self, py: Python<'_>, key: &Bound<'_, PyAny>, n: i64) -> PyResult<i64> {
+    fn decrement(
+        &self,
+        py: Python<'_>,
+        key: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = number::n)] n: i64,
+    ) -> PyResult<i64> {
         let key = Key(key).text()?;
         self.with(py, |session| session.decrement(key, n))
     }
@@ -551,19 +640,23 @@ impl Session {
 
     /// Destroys the record at once and ends this handle. The commit then only removes the cookie.
     #[pyo3(signature = (*, now_ms=None))]
-    fn destroy(&self, py: Python<'_>, now_ms: Option<u64>) -> PyResult<()> {
+    fn destroy(&self, py: Python<'_>, #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>) -> PyResult<()> {
         let mut inner = self.enter(py)?;
         let session = &mut inner.session;
-        let destroyed = py.detach(|| {
-            guarded(|| match now_ms {
-                Some(now_ms) => session.destroy_at(now_ms),
-                None => session.destroy(),
-            })
-        });
-        destroyed.map_err(|error| raised(py, &error))?;
+        self.apart(py, || match now_ms {
+            Some(now_ms) => session.destroy_at(now_ms),
+            None => session.destroy(),
+        })?;
         inner.handed.clear();
         inner.ended = true;
+        inner.0.is_destroyed = true;
         Ok(())
+    }
+
+    /// Whether `destroy` was called here, and did it. Loads nothing.
+    #[getter]
+    fn is_destroyed(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.state(py)?.is_destroyed)
     }
 
     /// Extends the idle timeout even where throttling would not.
@@ -625,7 +718,12 @@ impl Session {
     /// Raises as `set`, for a container that was changed in place; `UnavailableError`. The stored state is as it was then, unless
     /// the error says `may_have_written`. The commit may be repeated, and one that had taken effect is not applied twice.
     #[pyo3(signature = (*, age_flash=None, now_ms=None))]
-    fn commit(&self, py: Python<'_>, age_flash: Option<bool>, now_ms: Option<u64>) -> PyResult<Py<Commit>> {
+    fn commit(
+        &self,
+        py: Python<'_>,
+        age_flash: Option<bool>,
+        #[pyo3(from_py_with = number::now_ms)] now_ms: Option<u64>,
+    ) -> PyResult<Py<Commit>> {
         let mut options = CommitOptions::new();
         if let Some(ages) = age_flash {
             options = options.age_flash(ages);
@@ -636,19 +734,36 @@ impl Session {
         let mut inner = self.enter(py)?;
         inner.settle_all(py)?;
         let session = &mut inner.session;
-        // Also in memory it may wait, for one who holds this session and needs the interpreter to go on.
-        let committed = py.detach(|| guarded(|| session.commit_with(options)));
-        let commit = Py::new(py, Commit(committed.map_err(|error| raised(py, &error))?))?;
+        let commit = Py::new(py, Commit(self.apart(py, || session.commit_with(options))?))?;
         // One that was never looked at is still open.
-        inner.ended = inner.session.check_json("key", "null").is_err();
-        inner.last = Some(commit.clone_ref(py));
+        inner.ended = inner.session.is_ended();
+        inner.0.last = Some(commit.clone_ref(py));
         Ok(commit)
     }
 
     /// What the last commit answered.
     #[getter]
     fn committed(&self, py: Python<'_>) -> PyResult<Option<Py<Commit>>> {
-        Ok(self.enter(py)?.last.as_ref().map(|commit| commit.clone_ref(py)))
+        Ok(self.state(py)?.last.as_ref().map(|commit| commit.clone_ref(py)))
+    }
+
+    /// Lets go of what was loaded, of what was changed, and of the lock, without a commit. Where an exclusive session is given up and
+    /// something still holds the object, as the traceback of an exception does, others need not wait for the garbage collector.
+    ///
+    /// >>> import holdall
+    /// >>> session = holdall.SessionManager("memory:").open()
+    /// >>> session["draft"] = True
+    /// >>> session.close()
+    /// >>> session["draft"]
+    /// Traceback (most recent call last):
+    /// holdall.errors.MisuseError: this session was closed
+    ///
+    /// Twice is as good as once. Afterwards `committed` and `is_destroyed` say what they did, and every other use raises `MisuseError`.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let inner = self.state(py)?.open.take();
+        // With the interpreter, as a destructor would: it is an unlock and a close, and its events are told.
+        drop(inner);
+        Ok(())
     }
 
     fn __enter__(this: Py<Self>) -> Py<Self> {
@@ -663,10 +778,13 @@ impl Session {
         _value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        if kind.is_none() {
-            self.commit(py, None, None)?;
+        if !kind.is_none() {
+            self.close(py)
+        } else if self.state(py)?.open.is_some() {
+            self.commit(py, None, None).map(drop)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     // A mapping.
@@ -790,8 +908,9 @@ impl Session {
 
     fn __repr__(&self) -> String {
         // Neither values nor the id, which opens the session; and printing it must not load it.
-        let state = match self.inner.try_lock() {
-            Ok(inner) if inner.ended => "ended",
+        let state = match self.state.try_lock().as_deref() {
+            Ok(State { open: None, .. }) => "closed",
+            Ok(State { open: Some(Inner { ended: true, .. }), .. }) => "ended",
             Ok(_) if self.reads_only => "open, read only",
             Ok(_) => "open",
             Err(_) => "in use",

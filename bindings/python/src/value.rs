@@ -17,6 +17,10 @@ pub(crate) fn read<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAn
     {
         return Ok(PyString::new(py, string).into_any());
     }
+    // Most of the rest are small integers.
+    if let Ok(number) = text.parse::<i64>() {
+        return Ok(number.into_pyobject(py)?.into_any());
+    }
     PythonParse::default().python_parse(py, text.as_bytes()).map_err(|error| map_json_error(text.as_bytes(), &error))
 }
 
@@ -83,7 +87,10 @@ impl Writer<'_> {
 
     fn integer(&mut self, number: &Bound<'_, PyInt>) -> PyResult<()> {
         match number.extract::<i64>() {
-            Ok(number) => self.word(&number.to_string()),
+            Ok(number) => {
+                serde_json::to_writer(&mut self.out, &number).expect("a buffer takes all");
+                Ok(())
+            }
             Err(_) => {
                 // `int` says it and not the class of the value, which may be an enum and have a text of its own.
                 let digits = number.py().get_type::<PyInt>().call_method1("__repr__", (number,))?;

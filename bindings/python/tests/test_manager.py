@@ -57,8 +57,50 @@ def test_another_driver_has_a_cookie_of_its_own(tmp_path):
     assert lines[0].startswith("__Host-sid=") and lines[1].startswith("__Host-sid-quick=")
     header = "; ".join(line.partition(";")[0] for line in lines)
     assert manager.open(header)["n"] == 1 and manager.driver("quick").open(header.encode())["n"] == 2
-    with pytest.raises(holdall.InvalidArgumentError, match="cookie"):
-        manager.driver("cookie")
+    with pytest.raises(holdall.InvalidArgumentError, match="nosuch"):
+        manager.driver("nosuch")
+    assert (manager.driver_name, manager.cookie_name) == ("main", "__Host-sid")
+    quick = manager.driver("quick")
+    assert (quick.driver_name, quick.cookie_name) == ("quick", "__Host-sid-quick")
+
+
+def test_an_integer_that_is_out_of_range_is_a_value_error_that_names_the_argument(manager):
+    session = manager.open()
+    keyed = holdall.SessionManager("memory:", keyed_secret="k" * 43)
+    times = [
+        manager.open, manager.open_token, lambda **when: keyed.open_keyed("key", **when), manager.sweep, manager.records,
+        lambda **when: manager.destroy("0" * 64, **when), session.commit, session.destroy,
+    ]  # fmt: skip
+    calls = [(call, "now_ms") for call in times]
+    calls += [(call, "lock_timeout_ms") for call in times[:3]]
+    calls += [(manager.sweep, "limit")]
+    for call, argument in calls:
+        for beyond in (-1, 2**64, -(10**500)):
+            with pytest.raises(holdall.InvalidArgumentError, match=rf"^{argument} is an integer from 0 to 18446744073709551615") as raised:
+                call(**{argument: beyond})
+            assert isinstance(raised.value, ValueError)
+        for other in ("1", 1.5, [1]):
+            with pytest.raises(TypeError, match=rf"^{argument} is an integer, not {type(other).__name__}"):
+                call(**{argument: other})
+        call(**{argument: None})
+
+
+def test_an_integers_own_error_comes_through(manager):
+    class Broken:
+        def __index__(self):
+            raise LookupError("broken")
+
+    with pytest.raises(LookupError, match="broken"):
+        manager.open(now_ms=Broken())
+
+
+def test_the_largest_time_is_a_time_and_the_longest_wait_has_a_bound(manager):
+    session = manager.open(now_ms=2**64 - 1)
+    session["a"] = 1
+    assert session.commit(now_ms=2**64 - 1).outcome == "saved"
+    assert manager.open(lock_timeout_ms=3_600_000).is_new
+    with pytest.raises(holdall.InvalidArgumentError, match="lock_timeout_ms: 0 to 3600000"):
+        manager.open(lock_timeout_ms=3_600_001)
 
 
 def test_records_are_seen_and_destroyed_by_their_hashed_names(manager, browser):
@@ -165,6 +207,35 @@ def test_a_lock_timeout_holds_for_the_commit_and_destroy_too_and_both_may_be_rep
     assert browser.commit(other).outcome == "saved" and browser.stored() == {"n": 2}
     leaving.destroy()
     assert browser.commit(leaving).outcome == "gone" and browser.stored() == {}
+
+
+@pytest.mark.parametrize("end", ["commit", "destroy"])
+def test_whoever_waits_for_an_exclusive_session_lets_its_holder_go_on(browser, end):
+    # In memory a commit keeps the interpreter, and must not where it may wait for one who needs it: it would wait in vain.
+    session = browser.open()
+    session["n"] = 0
+    browser.commit(session)
+    holder = browser.open(mode="exclusive")
+    outcomes, started = [], threading.Event()
+
+    def other():
+        session = browser.open()
+        session.increment("n")
+        started.set()
+        if end == "destroy":
+            session.destroy()
+        outcomes.append(session.commit().outcome)
+
+    waiting = threading.Thread(target=other)
+    waiting.start()
+    assert started.wait(60)
+    time.sleep(0.05)
+    assert outcomes == []
+    holder.increment("n")
+    assert holder.commit().outcome == "saved"
+    waiting.join(60)
+    assert outcomes == (["saved"] if end == "commit" else ["gone"])
+    assert browser.stored() == ({"n": 2} if end == "commit" else {})
 
 
 def test_what_is_unavailable_for_another_reason_is_not_locked(tmp_path):

@@ -222,8 +222,67 @@ def test_the_context_manager_commits_unless_there_is_an_exception(browser):
     with pytest.raises(LookupError), browser.open() as session:
         session["a"] = 2
         raise LookupError
-    assert session.committed is None
+    assert session.committed is None and "closed" in repr(session)
     assert browser.stored() == {"a": 1}
+
+    # The lock goes with it, although the traceback of the exception still has the session.
+    with pytest.raises(LookupError) as kept, browser.open(mode="exclusive") as session:
+        raise LookupError
+    assert kept.tb is not None
+    with browser.open(mode="exclusive", lock_timeout_ms=0) as session:
+        session.close()
+    assert session.committed is None
+
+
+def test_a_closed_session_has_let_go_of_everything_and_is_misuse(browser):
+    with browser.open() as session:
+        session["a"] = [1]
+    browser.receive(session.committed.headers)
+
+    holder = browser.open(mode="exclusive")
+    holder["a"].append(2)
+    holder.close()
+    holder.close()
+    other = browser.open(mode="exclusive", lock_timeout_ms=0)
+    assert other["a"] == [1]
+    assert browser.commit(other).outcome == "unchanged"
+
+    for use in (
+        lambda: holder["a"],
+        lambda: holder.get("a"),
+        lambda: holder.set("a", 1),
+        lambda: holder.all(),
+        lambda: len(holder),
+        lambda: holder.is_new,
+        lambda: holder.id,
+        holder.csrf_token,
+        holder.destroy,
+        holder.commit,
+    ):
+        with pytest.raises(holdall.MisuseError, match="closed"):
+            use()
+    assert holder.committed is None and not holder.is_destroyed and repr(holder).startswith("<holdall.Session closed")
+
+    session = browser.open()
+    session["a"] = 2
+    commit = browser.commit(session)
+    session.close()
+    assert session.committed is commit and browser.stored() == {"a": 2}
+    browser.open().close()
+
+
+def test_what_was_destroyed_says_so_without_being_loaded(browser):
+    with browser.open() as session:
+        session["a"] = 1
+        assert not session.is_destroyed
+    browser.receive(session.committed.headers)
+
+    session = browser.open()
+    session.destroy()
+    assert session.is_destroyed
+    assert browser.commit(session).outcome == "gone" and session.is_destroyed
+    session.close()
+    assert session.is_destroyed
 
 
 def test_remember_makes_once_and_runs_unlocked(browser):
@@ -242,6 +301,13 @@ def test_numbers_add_up(browser):
     session["text"] = "x"
     with pytest.raises(holdall.InvalidValueError, match="text"):
         session.increment("text")
+    for call in (session.increment, session.decrement):
+        for beyond in (2**63, -(2**63) - 1, 10**500):
+            with pytest.raises(holdall.InvalidArgumentError, match="^n is an integer from -9223372036854775808 to 9223372036854775807"):
+                call("n", beyond)
+        with pytest.raises(TypeError, match="^n is an integer, not float"):
+            call("n", 1.0)
+    assert session["n"] == 4
 
 
 def test_timeouts_take_numbers_and_timedeltas(browser):

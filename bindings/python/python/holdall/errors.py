@@ -64,7 +64,7 @@ class UnsupportedError(HoldallError, NotImplementedError):
 
 
 class MisuseError(HoldallError, RuntimeError):
-    """The call does not fit the state of the session: a write to a read-only one, use after `destroy` or across `fork`."""
+    """The call does not fit the state of the session: a write to a read-only one, use after `destroy`, `close` or across `fork`."""
 
     kind = "misuse"
 
