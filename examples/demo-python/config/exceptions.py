@@ -1,2 +1,2 @@
 # The framework insists on this file; its page for developers is off (config/application.py).
-OPTIONS = {}
+OPTIONS: dict[str, object] = {}

@@ -11,7 +11,8 @@ SOURCE = (Path(__file__).resolve().parents[3] / "demo/assets.hpp").read_text(enc
 
 def literal(name):
     """The text of a raw string R"name(...)name"."""
-    return re.search(rf'R"{name}\((.*?)\){name}"', SOURCE, re.DOTALL)[1]
+    (text,) = re.findall(rf'R"{name}\((.*?)\){name}"', SOURCE, re.DOTALL)
+    return text
 
 
 class AssetController(Controller):
