@@ -12,7 +12,7 @@ SETTINGS = {
     "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     "INSTALLED_APPS": ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
     "MIDDLEWARE": [
-        "django.contrib.sessions.middleware.SessionMiddleware",
+        "holdall.django.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
     ],
     "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],

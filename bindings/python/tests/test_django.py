@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import datetime
+import io
 import itertools
 import json
+import os
 import pathlib
 import re
 import threading
@@ -11,8 +14,10 @@ import time
 
 import django_settings
 import pytest
+from shared_cache import strangers_share_nothing_but_what_is_static
 
 import holdall
+import holdall.wsgi
 
 django_settings.set_up()
 
@@ -22,7 +27,8 @@ from django.contrib.sessions.backends.base import CreateError, UpdateError  # no
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.signing import JSONSerializer  # noqa: E402
-from django.http import HttpResponse, JsonResponse  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse  # noqa: E402
 from django.test import AsyncClient, Client, override_settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
@@ -82,7 +88,67 @@ async def asynchronous(request):
     return HttpResponse(str(count))
 
 
+def static(request):
+    return HttpResponse("static", headers=FOR_A_MINUTE)
+
+
+def begin(request):
+    request.session["secret"] = next(NUMBERS)
+    return HttpResponse(headers=FOR_A_MINUTE)
+
+
+def secret(request):
+    return HttpResponse(str(request.session.get("secret", "none")), headers=FOR_A_MINUTE)
+
+
+def stream(request):
+    request.session["n"] = 1
+
+    def body():
+        yield str(request.session["n"])
+        request.session["n"] = 2
+        yield "end"
+
+    return StreamingHttpResponse(body())
+
+
+def flush(request):
+    request.session.flush()
+    return HttpResponse(headers=FOR_A_MINUTE)
+
+
+def look(request):
+    """Looks at the session in one of the ways there are."""
+    LOOKS[request.GET["how"]](request.session)
+    return HttpResponse()
+
+
+def with_cart(request):
+    cart = request.META["shop.cart"]
+    request.session["n"] = request.session.get("n", 0) + 1
+    return JsonResponse([request.session["n"], cart.increment("n", 10)], safe=False)
+
+
+FOR_A_MINUTE = {"Cache-Control": "public, max-age=60"}
+LOOKS = {
+    "in": lambda session: "a" in session,
+    "get": lambda session: session.get("a"),
+    "keys": lambda session: session.keys(),
+    "items": lambda session: session.items(),
+    "has_key": lambda session: session.has_key("a"),
+    "setdefault": lambda session: session.setdefault("a", 1),
+    "pop": lambda session: session.pop("a", None),
+    "get_expiry_age": lambda session: session.get_expiry_age(),
+    "cycle_key": lambda session: session.cycle_key(),
+}
 urlpatterns = [
+    path("static", static),
+    path("begin", begin),
+    path("secret", secret),
+    path("stream", stream),
+    path("flush", flush),
+    path("look", look),
+    path("cart", with_cart),
     path("add", add),
     path("append", append),
     path("show", show),
@@ -222,6 +288,94 @@ def test_200_races_of_signing_out_against_a_write():
         [thread.join() for thread in threads]
         assert stored(key) == {}
     assert manager().records() == []
+
+
+def test_a_failed_response_is_saved_where_that_is_asked_for(settings_with):
+    client = Client()
+    client.get("/append?new=1")
+    settings_with(HOLDALL_SAVE_ON_ERROR=True)
+    response = client.get("/append?item=apple&status=503")
+    assert response.status_code == 503 and response.reason_phrase == "Service Unavailable" and response.cookies
+    assert client.get("/show").json() == {"cart": ["apple"]}
+
+
+def test_a_stream_is_saved_before_its_headers_and_what_it_changes_later_is_not():
+    client = Client()
+    response = client.get("/stream")
+    assert len(response.cookies["sessionid"].value) == 43 and response.getvalue() == b"1end"
+    assert client.get("/show").json() == {"n": 1}
+
+
+def test_several_sessions_in_one_request():
+    carts = holdall.SessionManager("memory:", cookie={"name": "cart", "secure": False})
+    application = holdall.wsgi.SessionMiddleware(get_wsgi_application(), carts, "shop.cart")
+    cookies, bodies = {}, []
+    for _ in range(2):
+        sent = []
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/cart", "SERVER_NAME": "localhost", "SERVER_PORT": "80"}
+        environ.update({"wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http"})
+        environ["HTTP_COOKIE"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        bodies.append(b"".join(application(environ, lambda status, headers, sent=sent: sent.extend(headers))))
+        cookies |= dict(value.strip().partition(";")[0].split("=") for name, value in sent if name == "Set-Cookie")
+        assert [value for name, value in sent if name == "Vary"] == ["Cookie"]
+    assert set(cookies) == {"sessionid", "cart"} and bodies == [b"[1, 10]", b"[2, 20]"]
+
+
+# Caches.
+
+
+def fetch(path, headers):
+    response = Client().get(path.replace("/show", "/secret"), headers=headers)
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return response.status_code, [*response.items(), *cookies], response.content
+
+
+def test_a_shared_cache_hands_nobody_the_session_of_another():
+    strangers_share_nothing_but_what_is_static(fetch)
+
+
+DJANGOS = "django.contrib.sessions.middleware.SessionMiddleware"
+
+
+def test_behind_djangos_own_middleware_it_does():
+    """Why there is one of ours: Vary does not keep apart two visitors who have no cookie yet."""
+    with override_settings(MIDDLEWARE=[DJANGOS]), pytest.warns(RuntimeWarning, match="holdall.django.SessionMiddleware"):
+        manager()
+    with override_settings(MIDDLEWARE=[DJANGOS]), pytest.raises(AssertionError, match="newcomer got the cookie"):
+        strangers_share_nothing_but_what_is_static(fetch)
+
+
+@pytest.mark.parametrize("how", LOOKS)
+def test_whichever_way_it_was_looked_at_caches_are_told(how):
+    client = Client()
+    client.get("/add?key=a&value=1")
+    response = client.get("/look", {"how": how})
+    assert response["Vary"] == "Cookie"
+    assert bool(response.cookies) == ("no-store" in response.get("Cache-Control", ""))
+
+
+def test_a_removal_is_kept_out_of_caches_and_what_the_view_says_of_them_is_not_weakened():
+    client = Client()
+    client.get("/add?key=a&value=1")
+    response = client.get("/flush")
+    assert response.cookies["sessionid"]["max-age"] == 0 and response["Vary"] == "Cookie"
+    assert {"no-store", "public", "max-age=60"} == set(response["Cache-Control"].split(", "))
+
+
+def test_who_comes_late_under_an_old_key_does_not_remove_the_cookie_of_the_new_one():
+    """A browser has one cookie of a name: the answer to the slower request would sign out who has just signed in."""
+    client = Client()
+    client.get("/add?key=a&value=1")
+    old = client.cookies["sessionid"].value
+    store = SessionStore(old)
+    store.cycle_key()
+    response = client.get("/show")
+    assert response.json() == {} and not response.cookies
+    # Its own end still removes it.
+    client.cookies["sessionid"] = store.session_key
+    assert client.get("/flush").cookies["sessionid"].value == ""
+    client.cookies["sessionid"] = old
+    assert client.get("/flush").cookies["sessionid"].value == ""
 
 
 # Signing in.
@@ -457,6 +611,52 @@ def test_expiry_is_as_django_counts_it(tmp_path):
         assert (stored(ends.session_key), stored(stays.session_key)) == ({}, {"b": 1})
 
 
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def days_kept_in_use(**settings):
+    """The day on which a session that is used every day is there for the last time."""
+    with override_settings(**settings):
+        store = begun(a=1)
+        begins_ms = time.time_ns() // 1_000_000
+        for day in itertools.count(1):
+            opened = manager().open_token(store.session_key, now_ms=begins_ms + day * DAY_MS)
+            if opened.is_new:
+                return day - 1
+            opened.touch()
+            opened.commit(now_ms=begins_ms + day * DAY_MS)
+
+
+def test_a_session_in_use_ends_after_thirty_days_or_as_the_settings_say(url):
+    assert days_kept_in_use() == 29
+    # One that may rest for long may be used as long again.
+    assert days_kept_in_use(SESSION_COOKIE_AGE=20 * 24 * 3600) == 39
+    configured = {"url": url, "absolute_timeout_s": 3 * 24 * 3600}
+    assert days_kept_in_use(HOLDALL=configured) == 2
+    assert days_kept_in_use(HOLDALL=configured | {"absolute_timeout_s": 50 * 24 * 3600}) == 49
+
+
+def test_what_set_expiry_says_holds_also_beyond_thirty_days():
+    store = SessionStore()
+    store["a"] = 1
+    store.set_expiry(datetime.timedelta(days=90))
+    store.save()
+    later = manager().open_token(store.session_key, now_ms=time.time_ns() // 1_000_000 + 89 * DAY_MS)
+    assert later.get("a") == 1
+
+
+def test_a_session_that_ends_early_is_removed_soon_after(tmp_path):
+    """A sweep looks at a file once it is as old as the shortest of the configured timeouts, ten minutes."""
+    with override_settings(HOLDALL=f"file://{tmp_path}/expiry"):
+        store = SessionStore()
+        store["a"] = 1
+        store.set_expiry(60)
+        store.save()
+        begins_ms = time.time_ns() // 1_000_000
+        assert manager().sweep(now_ms=begins_ms + 61_000)["removed"] == 0
+        assert manager().sweep(now_ms=begins_ms + 601_000)["removed"] == 1
+
+
 class Reversed:
     """A serializer that is not JSON."""
 
@@ -496,10 +696,61 @@ def test_json_is_what_other_languages_read(serializer, settings_with):
     assert stored(store.session_key).items() >= {"word": "\u4e2d\u00e9", "number_of_visits": 1}.items()
 
 
-@pytest.mark.parametrize("wrong", [None, 7, "redis:", "{not JSON", {"url": "memory:", "idle": 1}])
-def test_a_wrong_setting_is_named(wrong):
-    with override_settings(HOLDALL=wrong), pytest.raises(ImproperlyConfigured, match="HOLDALL"):
+NESTED = {}
+NESTED["drivers"] = NESTED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (None, "HOLDALL"),
+        (7, "HOLDALL"),
+        ("redis:", "HOLDALL.*url"),
+        ("{not JSON", "HOLDALL"),
+        ({"url": "memory:", "idle": 1}, "HOLDALL.*idle"),
+        ({"url": "memory:", "idle_timeout_s": "7200"}, "HOLDALL.*idle_timeout_s"),
+        ({"url": "memory:", "max_keys": {1}}, "HOLDALL.*set"),
+        ({"url": "memory:", "touch_after": float("nan")}, "HOLDALL"),
+        (NESTED, "HOLDALL"),
+    ],
+)
+def test_a_wrong_setting_is_named(wrong, named):
+    with override_settings(HOLDALL=wrong), pytest.raises(ImproperlyConfigured, match=named):
         SessionStore()
+
+
+def test_a_path_in_the_settings_is_one(tmp_path):
+    with override_settings(HOLDALL={"drivers": {"main": {"type": "file", "path": tmp_path / "sessions"}}}):
+        assert stored(begun(a=1).session_key) == {"a": 1} and (tmp_path / "sessions").is_dir()
+
+
+def test_a_tests_settings_end_with_the_test_and_their_directory_is_let_go(tmp_path):
+    before, held = manager(), set(os.listdir("/proc/self/fd"))
+    key = begun(a=1).session_key
+    for number in range(20):
+        with override_settings(HOLDALL=f"file://{tmp_path}/{number}"):
+            assert manager() is manager() is not before
+            begun(a=1)
+    assert len(os.listdir("/proc/self/fd")) <= len(held) + 1
+    # What was there before is still there, in memory too.
+    assert manager() is before and stored(key) == {"a": 1}
+
+
+def test_a_child_of_a_warm_parent_goes_on_with_files(tmp_path):
+    with override_settings(HOLDALL=f"file://{tmp_path}/sessions"):
+        key = begun(a=1).session_key
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                store = SessionStore(key)
+                store["b"] = store["a"] + 1
+                store.save()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert stored(key) == {"a": 1, "b": 2}
 
 
 def test_the_application_of_the_document_runs():

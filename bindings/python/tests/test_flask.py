@@ -6,11 +6,13 @@ import http.client
 import pathlib
 import re
 import threading
+import time
 import uuid
 
 import flask
 import pytest
 from markupsafe import Markup
+from shared_cache import strangers_share_nothing_but_what_is_static
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import make_server
 
@@ -463,6 +465,53 @@ def test_a_request_that_does_not_look_at_the_session_loads_nothing(app, client):
     assert app.extensions["holdall"].stats()["events"]["unknown_token"] == 1
 
 
+def test_a_shared_cache_hands_nobody_the_session_of_another(app):
+    def answering(work):
+        def view():
+            return flask.Response(work(), headers={"Cache-Control": "public, max-age=60"})
+
+        return view
+
+    numbers = iter(range(1000))
+    app.add_url_rule("/static", "same", answering(lambda: "static"))
+    app.add_url_rule("/begin", "begin", answering(lambda: flask.session.update(secret=str(next(numbers))) or ""))
+    app.add_url_rule("/show", "show", answering(lambda: flask.session.get("secret", "none")))
+
+    def fetch(path, headers):
+        response = app.test_client(use_cookies=False).get(path, headers=headers)
+        return response.status_code, list(response.headers), response.data
+
+    strangers_share_nothing_but_what_is_static(fetch)
+
+
+LOOKS = {
+    "in": lambda session: "a" in session,
+    "iter": list,
+    "len": len,
+    "bool": bool,
+    "get": lambda session: session.get("a"),
+    "equal": lambda session: session == {},
+    "new": lambda session: session.new,
+    "permanent": lambda session: session.permanent,
+    "copy": lambda session: session.copy(),
+    "pop": lambda session: session.pop("a", None),
+    "messages": lambda session: flask.get_flashed_messages(),
+    "holdall": lambda session: session.holdall.get("a"),
+    "set": lambda session: session.update(b=1),
+    "clear": lambda session: session.clear(),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+@pytest.mark.parametrize("known", [True, False])
+def test_whichever_way_it_was_looked_at_caches_are_told(app, client, how, known):
+    if known:
+        run(app, client, lambda: flask.session.update(a=1) or "")
+    response = run(app, client, lambda: LOOKS[how](flask.session) and "" or "")
+    assert response.headers.getlist("Vary") == ["Cookie"]
+    assert ("Set-Cookie" in response.headers) == (response.headers.get("Cache-Control") == "no-store")
+
+
 @pytest.mark.parametrize(
     ("given", "sent"),
     [
@@ -554,7 +603,7 @@ def test_flasks_settings_are_the_engines(app, url):
         PERMANENT_SESSION_LIFETIME=datetime.timedelta(hours=1),
     )
     config = app.session_interface.get_manager(app).config()
-    assert config["idle_timeout_s"] == 3600 and config["absolute_timeout_s"] == 1_000_000_000
+    assert config["idle_timeout_s"] == 3600 and config["absolute_timeout_s"] == 30 * 24 * 3600
     assert config["cookie"] == {
         "name": "shop",
         "domain": "example.org",
@@ -565,6 +614,32 @@ def test_flasks_settings_are_the_engines(app, url):
         "partitioned": True,
         "persistent": False,
     }
+
+
+def test_a_session_in_use_ends_after_thirty_days_or_twice_its_lifetime(app, url):
+    def absolute_days(**settings):
+        app.config.update(settings)
+        app.extensions.pop("holdall", None)
+        return app.session_interface.get_manager(app).config()["absolute_timeout_s"] / (24 * 3600)
+
+    # Flask's default lifetime is 31 days, and use extends it.
+    assert absolute_days() == 62
+    assert absolute_days(PERMANENT_SESSION_LIFETIME=datetime.timedelta(days=14)) == 30
+    assert absolute_days(PERMANENT_SESSION_LIFETIME=datetime.timedelta(days=365)) == 730
+    assert absolute_days(HOLDALL={"url": url, "absolute_timeout_s": 43200}) == 0.5
+
+
+def test_a_session_that_ends_early_is_removed_soon_after(tmp_path):
+    """A sweep looks at a file once it is as old as the shortest of the configured timeouts, ten minutes."""
+    app = flask.Flask(__name__)
+    app.config.update(TESTING=True, HOLDALL=f"file://{tmp_path}/sessions")
+    Holdall(app)
+    client = app.test_client()
+    run(app, client, lambda: flask.session.update(a=1) or "")
+    run(app, client, lambda: flask.session.holdall.set_idle_timeout(60) or "")
+    begins_ms, manager = time.time_ns() // 1_000_000, app.extensions["holdall"]
+    assert manager.sweep(now_ms=begins_ms + 61_000)["removed"] == 0
+    assert manager.sweep(now_ms=begins_ms + 601_000)["removed"] == 1
 
 
 def test_fields_of_holdall_go_before_flasks_settings(app, url):

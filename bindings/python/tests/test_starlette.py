@@ -1,6 +1,7 @@
 """The ASGI middleware in Starlette and FastAPI: through their test client, many requests on one loop, and under uvicorn."""
 
 import asyncio
+import copy
 import json
 import re
 import threading
@@ -13,6 +14,7 @@ import httpx2
 import pytest
 from fastapi import Body, FastAPI, Request
 from serving import served
+from shared_cache import strangers_share_nothing_but_what_is_static
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
@@ -303,6 +305,64 @@ def test_the_headers_of_the_application_stay(manager):
     headers = client(manager, page).get("/").headers
     assert headers["vary"] == "Accept-Encoding, Cookie" and headers["cache-control"] == "public, max-age=60, no-store"
     assert [line.partition("=")[0] for line in headers.get_list("set-cookie")] == ["theme", "sid"]
+
+
+def test_a_shared_cache_hands_nobody_the_session_of_another(manager):
+    numbers = iter(range(1000))
+
+    def page(request):
+        content = "static"
+        if request.url.path == "/begin":
+            request.session["secret"], content = next(numbers), ""
+        elif request.url.path == "/show":
+            content = str(request.session.get("secret", "none"))
+        return PlainTextResponse(content, headers={"Cache-Control": "public, max-age=60"})
+
+    def fetch(path, headers):
+        response = client(manager, page).get(path, headers=headers)
+        return response.status_code, response.headers.multi_items(), response.content
+
+    strangers_share_nothing_but_what_is_static(fetch)
+
+
+LOOKS = {
+    "in": lambda session: "a" in session,
+    "iter": list,
+    "reversed": lambda session: list(reversed(session)),
+    "len": len,
+    "bool": bool,
+    "get": lambda session: session.get("a"),
+    "equal": lambda session: session == {},
+    "unequal": lambda session: session != {},
+    "or": lambda session: session | {},
+    "ror": lambda session: {} | session,
+    "dict": dict,
+    "unpacked": lambda session: {**session},
+    "copy": lambda session: session.copy(),
+    "copied": copy.copy,
+    "items": lambda session: session.items(),
+    "pop": lambda session: session.pop("a", None),
+    "setdefault": lambda session: session.setdefault("b", 1),
+    "holdall": lambda session: session.holdall.get("a"),
+    "clear": lambda session: session.clear(),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+@pytest.mark.parametrize("known", [True, False])
+def test_whichever_way_it_was_looked_at_caches_are_told(manager, how, known):
+    # Through the scope: `request.session` of Starlette itself says that it was looked at.
+    visitor = client(manager, set_to(a=1) if known else set_to())
+    visitor.get("/")
+    response = client(manager, lambda request: bool(LOOKS[how](request.scope["session"])), visitor).get("/")
+    assert response.headers.get_list("vary") == ["Cookie"]
+    assert ("set-cookie" in response.headers) == (response.headers.get("cache-control") == "no-store")
+
+
+def test_also_what_an_encoder_written_in_c_looked_at(manager):
+    # It passes by the methods of a dict that is empty. Starlette has said by then that the session was asked for.
+    response = client(manager, lambda request: json.dumps(request.session)).get("/")
+    assert response.json() == "{}" and response.headers["vary"] == "Cookie"
 
 
 def test_the_cookie_is_found_in_the_second_of_two_headers(manager):
@@ -601,8 +661,10 @@ def test_starlettes_arguments_say_what_they_say_there(tmp_path):
     cookie = {"name": "session", "path": "/", "same_site": "lax", "secure": False, "domain": None, "partitioned": False}
     assert cookie.items() <= drop_in["cookie"].items() and drop_in["cookie"]["persistent"] and drop_in["default"] == "memory"
     assert drop_in["idle_timeout_s"] == drop_in["new_idle_timeout_s"] == 14 * 24 * 3600
+    assert drop_in["absolute_timeout_s"] == 30 * 24 * 3600
+    # Long enough that use extends it, as there.
     long = SessionMiddleware(None, max_age=10**8, https_only=True, config=f"file://{tmp_path}/s").manager.config()
-    assert (long["absolute_timeout_s"], long["cookie"]["secure"], long["default"]) == (10**8, True, "file")
+    assert (long["absolute_timeout_s"], long["cookie"]["secure"], long["default"]) == (2 * 10**8, True, "file")
     mixed = SessionMiddleware(None, max_age=None, config={"url": "memory:", "idle_timeout_s": 60, "cookie": {"secure": "auto"}})
     assert (mixed.manager.config()["idle_timeout_s"], mixed.manager.config()["cookie"]["persistent"]) == (60, False)
     assert (mixed.manager.config()["cookie"]["secure"], mixed.manager.config()["cookie"]["name"]) == ("auto", "session")

@@ -13,6 +13,7 @@ from wsgiref.validate import validator
 
 import pytest
 from serving import Visitor, perform, receive, served
+from shared_cache import strangers_share_nothing_but_what_is_static
 
 import holdall
 from holdall._response import ages_flash, with_session
@@ -319,6 +320,51 @@ def test_the_headers_of_the_application_stay(manager):
     assert response.cookies[0] == "theme=dark; Path=/" and response.cookies[1].startswith("sid=")
     assert response.headers.get_all("Vary") == ["Accept-Encoding, Cookie"]
     assert response.headers.get_all("Cache-Control") == ["public, max-age=60, no-store"]
+
+
+def test_a_shared_cache_hands_nobody_the_session_of_another(manager):
+    numbers = iter(range(1000))
+
+    def application(environ, start_response):
+        path, content = environ["PATH_INFO"], "static"
+        if path == "/begin":
+            environ["holdall.session"]["secret"], content = next(numbers), ""
+        elif path == "/show":
+            content = str(environ["holdall.session"].get("secret", "none"))
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Cache-Control", "public, max-age=60")])
+        return [content.encode()]
+
+    def fetch(path, headers):
+        response = client(manager, application).get(path, cookie=headers.get("cookie", ""))
+        return response.status, response.headers.items(), response.body
+
+    strangers_share_nothing_but_what_is_static(fetch)
+
+
+LOOKS = {
+    "in": lambda session: "a" in session,
+    "iter": list,
+    "len": len,
+    "bool": bool,
+    "get": lambda session: session.get("a"),
+    "flash": lambda session: session.get("notice"),
+    "equal": lambda session: session == {},
+    "dict": dict,
+    "is_new": lambda session: session.is_new,
+    "id": lambda session: session.id,
+    "pop": lambda session: session.pop("a", None),
+    "set": lambda session: session.set("b", 1),
+}
+
+
+@pytest.mark.parametrize("how", LOOKS)
+@pytest.mark.parametrize("known", [True, False])
+def test_whichever_way_it_was_looked_at_caches_are_told(manager, how, known):
+    visitor = client(manager, page(lambda session: known and (session.set("a", 1), session.flash("notice", "hello"))))
+    visitor.get()
+    response = visit(manager, visitor, lambda session: bool(LOOKS[how](session)))
+    assert response.headers.get_all("Vary") == ["Cookie"]
+    assert bool(response.cookies) == (response.headers.get("Cache-Control") == "no-store")
 
 
 def test_cookies_of_others_may_be_any_bytes(manager):

@@ -1,61 +1,109 @@
 """Django: Holdall as `SESSION_ENGINE = "holdall.django"`.
 
-`SessionStore` keeps Django's contract, sync and async; Django's own middleware reads and writes the cookie. It promises
-that a save stores what this request changed and nothing else, so that parallel requests do not overwrite each other's
-keys, and that changes in place are noticed. It knows nothing of requests and responses.
+`SessionStore` keeps Django's contract, sync and async. It promises that a save stores what this request changed and
+nothing else, so that parallel requests do not overwrite each other's keys, and that changes in place are noticed. It
+knows nothing of requests and responses. `SessionMiddleware` is Django's own, which reads and writes the cookie, and
+tells caches what Django's does not.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
-import threading
+import os
+import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
 from django.contrib.sessions.serializers import JSONSerializer
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from holdall import InvalidTypeError, InvalidValueError, SessionManager
 from holdall import Session as EngineSession
+from holdall._timeouts import LONGEST_S, absolute_timeout_s
 
-__all__ = ["SessionStore", "manager"]
+__all__ = ["SessionMiddleware", "SessionStore", "manager"]
 
-_NEVER_S = 1_000_000_000
-"""The longest timeout there is, 31 years. How long a session lives is said at each save, as Django counts it."""
 
 _SCALARS = frozenset((str, int, float, bool, type(None)))
 """Types that nothing can change in place."""
 
-_making = threading.Lock()
+
+class _Configured(NamedTuple):
+    """What the setting `HOLDALL` made."""
+
+    manager: SessionManager
+    has_absolute_timeout: bool
 
 
-@functools.cache
-def _made(document: str) -> SessionManager:
+_configured: dict[str, _Configured] = {}
+"""By the text of the setting, which tests override."""
+
+
+def _make(document: str) -> _Configured:
+    if "django.contrib.sessions.middleware.SessionMiddleware" in settings.MIDDLEWARE:
+        warnings.warn(
+            "MIDDLEWARE names Django's own SessionMiddleware. It sends a new cookie without Cache-Control: no-store, so "
+            'that a shared cache may hand it to another visitor. Name "holdall.django.SessionMiddleware" instead',
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    # How long a session lives is said at each save, as Django counts it.
     try:
         fields = json.loads(document) if document.lstrip().startswith("{") else {"url": document}
-        return SessionManager({"idle_timeout_s": _NEVER_S, "absolute_timeout_s": _NEVER_S, **fields})
+        made = SessionManager({"idle_timeout_s": LONGEST_S, "absolute_timeout_s": LONGEST_S, **fields})
     except ValueError as error:
         raise ImproperlyConfigured(f"HOLDALL: {error}") from error
+    return _Configured(made, "absolute_timeout_s" in fields)
 
 
-def manager() -> SessionManager:
-    """The manager of the setting `HOLDALL`, one in a process: two would not share what they keep in memory."""
+def _document() -> str:
     given = getattr(settings, "HOLDALL", None)
-    if isinstance(given, Mapping):
-        given = json.dumps(dict(given), sort_keys=True)
-    elif not isinstance(given, str):
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, Mapping):
         raise ImproperlyConfigured(
             "The session engine holdall.django needs the setting HOLDALL: the URL of a driver, as "
             '"file:///var/lib/app/sessions", or a mapping'
         )
-    with _making:
-        return _made(given)
+    try:
+        # A path made from BASE_DIR is text here.
+        return json.dumps(dict(given), default=os.fspath, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ImproperlyConfigured(f"HOLDALL: {error}") from error
+
+
+def _in_force() -> _Configured:
+    document = _document()
+    configured = _configured.get(document)
+    if configured is None:
+        # Of two threads that come first, both get the one that was set. Without a lock, which a fork could leave held.
+        configured = _configured.setdefault(document, _make(document))
+    return configured
+
+
+def manager() -> SessionManager:
+    """The manager of the setting `HOLDALL`, one in a process: two would not share what they keep in memory."""
+    return _in_force().manager
+
+
+def _let_go(*, setting: str, value: object, enter: bool, **_: object) -> None:
+    """Where a test's `override_settings` ends, its manager ends too, with the directory it holds open."""
+    if setting == "HOLDALL" and not enter:
+        restored = None if value is None else _document()
+        for document in [document for document in _configured if document != restored]:
+            del _configured[document]
+
+
+setting_changed.connect(_let_go)
 
 
 class _Base:
@@ -76,8 +124,11 @@ class SessionStore(SessionBase):
     # Django's own: the data, loaded at the first access. Its stubs leave it out.
     _session: dict[str, Any]
 
+    ended = False
+    """For the middleware: whether this request has ended the session."""
+
     def __init__(self, session_key: str | None = None) -> None:
-        self._manager = manager()
+        self._manager, self._has_absolute_timeout = _in_force()
         self._last: _Base | None = None
         super().__init__(session_key)
 
@@ -222,7 +273,9 @@ class SessionStore(SessionBase):
         await sync_to_async(self.cycle_key)()
 
     def delete(self, session_key: str | None = None) -> None:
-        session_key = session_key or self.session_key
+        if session_key is None:
+            self.ended = True
+            session_key = self.session_key
         if session_key is not None:
             self._manager.open_token(session_key).destroy()
 
@@ -248,7 +301,8 @@ class SessionStore(SessionBase):
             self._last = _Base(data, {})
             return
         self._write(opened, data, marks, creates)
-        opened.set_idle_timeout(min(age_s, _NEVER_S))
+        opened.set_idle_timeout(min(age_s, LONGEST_S))
+        opened.set_absolute_timeout(self._absolute_timeout_s(data))
         opened.touch()
         if creates:
             # A record of its own also where there is no data yet: Django's contract.
@@ -263,6 +317,13 @@ class SessionStore(SessionBase):
             came_back = self._manager.open_token(self.session_key)
             came_back.touch()
             came_back.commit(age_flash=False)
+
+    def _absolute_timeout_s(self, data: dict[str, Any]) -> int | None:
+        """How long it lives however often it is used; None: as long as `HOLDALL` says, or as there is no end."""
+        if self._has_absolute_timeout or data.get("_session_expiry"):
+            # `set_expiry` has said when it ends, and Django's `get_expiry_age` answers by that.
+            return None
+        return absolute_timeout_s(self.get_session_cookie_age())
 
     def _write(self, opened: EngineSession, data: dict[str, Any], marks: dict[str, Any], creates: bool) -> None:
         base = _Base(data, {}) if creates else self._base()
@@ -288,3 +349,36 @@ class SessionStore(SessionBase):
             return []
         old, new = json.loads(before), json.loads(now)
         return new[len(old) :] if new[: len(old)] == old else []
+
+
+class SessionMiddleware(DjangoSessionMiddleware):
+    """Django's own, to be named in `MIDDLEWARE` in its place.
+
+    Keeps a response that sets or removes the cookie out of caches. Django says `Vary: Cookie` alone: that keeps apart who
+    has a cookie, but all who have none are one to a cache, and the next of them would get the cookie of the first.
+
+    Removes the cookie where this request ended the session, and not where there was none under it: there another request
+    may have just signed in, and its new cookie would be the one that goes.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        name = settings.SESSION_COOKIE_NAME
+        status = response.status_code
+        if status >= 500 and getattr(settings, "HOLDALL_SAVE_ON_ERROR", False):
+            # Django's saves nothing then, and has no setting for it. The status is all that it looks at.
+            response.status_code = 200
+        is_set_by_view = name in response.cookies
+        try:
+            response = super().process_response(request, response)
+        finally:
+            response.status_code = status
+        if name not in response.cookies:
+            return response
+        if not (response.cookies[name].value or is_set_by_view or getattr(request.session, "ended", True)):
+            del response.cookies[name]
+            return response
+        patch_vary_headers(response, ("Cookie",))
+        said = {word.strip().lower() for word in response.get("Cache-Control", "").split(",")}
+        if not said & {"no-store", "private"}:
+            patch_cache_control(response, no_store=True)
+        return response

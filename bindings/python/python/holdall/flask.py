@@ -18,14 +18,13 @@ from flask.sessions import SessionInterface as FlaskSessionInterface
 from holdall import Commit, SessionManager
 from holdall import Session as EngineSession
 from holdall._response import ended
+from holdall._timeouts import absolute_timeout_s
 from holdall.errors import InvalidConfigError, InvalidTypeError, InvalidValueError, MisuseError
 
 __all__ = ["Holdall", "NoSession", "Session", "SessionInterface"]
 
 _FLASHES = "_flashes"
 """Where Flask's `flash()` keeps its messages."""
-_NEVER_S = 1_000_000_000
-"""The longest timeout there is, 31 years. Flask's own sessions live as long as they are used."""
 
 
 class Session(SessionMixin):
@@ -286,9 +285,10 @@ class SessionInterface(FlaskSessionInterface):
             # Flask has it since 3.1.
             "partitioned": app.config.get("SESSION_COOKIE_PARTITIONED", False),
         }
+        lifetime_s = int(app.permanent_session_lifetime.total_seconds())
         config = {
-            "idle_timeout_s": int(app.permanent_session_lifetime.total_seconds()),
-            "absolute_timeout_s": _NEVER_S,
+            "idle_timeout_s": lifetime_s,
+            "absolute_timeout_s": absolute_timeout_s(lifetime_s),
             **given,
             "cookie": {**cookie, **given.get("cookie", {})},
         }

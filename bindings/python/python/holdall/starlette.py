@@ -20,6 +20,7 @@ import anyio.to_thread
 from holdall._holdall import Commit, SessionManager
 from holdall._holdall import Session as EngineSession
 from holdall._response import LOOKED_AT, Headers, ages_flash, ended, with_session
+from holdall._timeouts import absolute_timeout_s
 from holdall.errors import HoldallError, InvalidArgumentError, InvalidConfigError, MisuseError, UnavailableError
 
 if TYPE_CHECKING:
@@ -385,7 +386,7 @@ def _configuration(
             raise InvalidConfigError(f"max_age: at least a second, or None for a browser's session, not {max_age}")
         # As there: it lives that long, whether or not its cookie has come back before.
         document["idle_timeout_s"] = document["new_idle_timeout_s"] = max_age
-        document["absolute_timeout_s"] = max(max_age, 30 * _DAY_S)
+        document["absolute_timeout_s"] = absolute_timeout_s(max_age)
     if config is None or isinstance(config, str):
         return {**document, "url": config or "memory:", "cookie": cookie}
     return {**document, **config, "cookie": {**cookie, **config.get("cookie", {})}}

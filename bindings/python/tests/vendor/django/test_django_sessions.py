@@ -8,7 +8,8 @@ Changes:
 
 | where | what | why |
 |---|---|---|
-| SessionMiddlewareTests | SimpleTestCase instead of TestCase | there is no database |
+| SessionMiddlewareTests | our SessionMiddleware | Holdall is put in |
+| | SimpleTestCase instead of TestCase | there is no database |
 | test_session_update_error_redirect | our SessionStore instead of the database's | Holdall is put in |
 | test_empty_session_saved | loads with a SessionStore instead of the model | there is no model |
 | test_clearsessions_command | an own manager, and records instead of files | Holdall is put in |
@@ -27,14 +28,13 @@ import django_settings
 from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
-from django.contrib.sessions.middleware import SessionMiddleware
 from django.core import management
 from django.core.signing import TimestampSigner
 from django.http import HttpResponse
 from django.test import RequestFactory, SimpleTestCase, override_settings
 from django.utils import timezone
 
-from holdall.django import SessionStore, manager
+from holdall.django import SessionMiddleware, SessionStore, manager
 
 django_settings.set_up()
 
