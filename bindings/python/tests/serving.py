@@ -7,27 +7,28 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 SERVERS = {
     "waitress": ["-m", "served", "waitress", "FD"],
-    "gunicorn": ["-m", "gunicorn", "--preload", "--workers=4", "--bind=fd://FD", "--log-level=warning", "served:wsgi"],
+    "gunicorn": ["-m", "gunicorn", "--preload", "--workers=8", "--bind=fd://FD", "--log-level=warning", "served:application"],
     "uvicorn": ["-m", "served", "uvicorn", "FD"],
 }
 
 
 @contextlib.contextmanager
-def served(server, config, processes=1):
-    """The port of a server that runs the applications of served.py with this configuration."""
+def served(server, adapter, config, folder, processes=1):
+    """The port of a server that runs the application of served.py behind this adapter, with this configuration."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(256)
         listening.set_inheritable(True)
         port, number = listening.getsockname()[1], str(listening.fileno())
         command = [sys.executable, *(word.replace("FD", number) for word in SERVERS[server])]
-        environment = {**os.environ, "SERVED_CONFIG": json.dumps(config)}
-        folder = Path(__file__).parent
-        started = [subprocess.Popen(command, pass_fds=[int(number)], cwd=folder, env=environment) for _ in range(processes)]
+        said = {"SERVED_CONFIG": json.dumps(config), "SERVED_ADAPTER": adapter, "SERVED_FOLDER": str(folder)}
+        options = {"pass_fds": [int(number)], "cwd": Path(__file__).parent, "env": {**os.environ, **said}}
+        started = [subprocess.Popen(command, **options) for _ in range(processes)]
     try:
         # The connection waits in the queue of the socket until the server is there.
         assert Visitor(port).get("/")[0] == 200
@@ -36,14 +37,22 @@ def served(server, config, processes=1):
         for process in started:
             process.terminate()
         for process in started:
-            process.wait(20)
+            process.wait(60)
+
+
+def wait_for(condition):
+    """Waits until it holds; a minute is long enough for a machine that does much else."""
+    ends = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < ends, "waited for a minute"
+        time.sleep(0.001)
 
 
 class Visitor:
     """A browser: one connection that is kept, and the cookies that it was told."""
 
     def __init__(self, port, cookies=None):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.cookies = cookies if cookies is not None else {}
 
     def request(self, method, path, body=None, headers=None):
@@ -78,6 +87,8 @@ def perform(session, operations):
     """Does what the list says to a session of any door, and gives the answers."""
     answers = []
     for operation, *arguments in operations:
+        # Anew for each: what was changed in place before is told to the engine then.
+        engine = getattr(session, "holdall", session) if operation in ("flash", "increment", "regenerate") else None
         match operation:
             case "set":
                 session[arguments[0]] = arguments[1]
@@ -93,13 +104,15 @@ def perform(session, operations):
                 if isinstance(session[arguments[0]], list):
                     session[arguments[0]].append(arguments[1])
                 answers.append(session[arguments[0]])
+            case "increment" if not hasattr(engine, "increment"):
+                session[arguments[0]] = session.get(arguments[0], 0) + arguments[1]
+                answers.append(session[arguments[0]])
             case "flash" | "increment":
-                engine = getattr(session, "holdall", session)
                 answers.append(getattr(engine, operation)(*arguments))
             case "regenerate":
-                answers.append(getattr(session, "holdall", session).regenerate())
+                answers.append(engine.regenerate() if hasattr(engine, "regenerate") else session.cycle_key())
             case "clear":
                 answers.append(session.clear())
             case "all":
-                answers.append(dict(session))
+                answers.append(dict(session.items()))
     return answers

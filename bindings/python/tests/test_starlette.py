@@ -1,4 +1,4 @@
-"""The ASGI middleware in Starlette and FastAPI: through their test client, many requests on one loop, and under uvicorn."""
+"""The ASGI middleware in Starlette and FastAPI: through their test client, and many requests on one loop. Under uvicorn: test_served.py."""
 
 import asyncio
 import copy
@@ -13,7 +13,6 @@ import anyio
 import httpx2
 import pytest
 from fastapi import Body, FastAPI, Request
-from serving import served
 from shared_cache import strangers_share_nothing_but_what_is_static
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
@@ -23,7 +22,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
-from test_wsgi import counted_by_several, counted_through, races_through, through_one_door
 
 import holdall
 from holdall.starlette import Session, SessionMiddleware
@@ -692,18 +690,6 @@ def test_a_session_of_ours_is_not_mistaken_for_an_empty_one(manager):
     session = Session.loaded(manager.open_token(stored(manager, a=1)), asks_for_lock=False)
     # Not even by those who look past its methods, as fast JSON encoders do.
     assert dict.__len__(session) == 1 and dict.__getitem__(session, "a") == 1
-
-
-@pytest.mark.parametrize("durability", ["none", "commit"])
-def test_under_uvicorn(tmp_path, durability):
-    file = {"type": "file", "path": f"{tmp_path}/sessions", "durability": durability}
-    few = durability == "commit"
-    with served("uvicorn", {"drivers": {"main": file}, **PLAIN}, processes=2) as port:
-        assert through_one_door(port, 100 if few else 300, 3) > 200
-        # In some of them the session was loaded before it ended: these are the ones that could bring it back.
-        assert races_through(port, 100 if few else 900) > 10
-        assert counted_by_several(port, "/count", 8, 25 if few else 250) == (200 if few else 2000)
-        assert counted_through(port, "/count-alone", 8, 10)[0] == 80
 
 
 def test_the_application_in_the_document_runs():
