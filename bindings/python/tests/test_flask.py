@@ -551,6 +551,15 @@ def test_the_engines_own_flash_stays_until_a_page_has_shown_it(app, client):
     assert [run(app, client, page).text for _ in range(2)] == ["saved", "-"]
 
 
+@pytest.mark.parametrize(("policy", "shown"), [("next_request", "s--"), ("on_read", "s--"), ("explicit", "sss")])
+def test_the_flash_policy_is_the_configured_one(app, client, url, policy, shown):
+    app.config["HOLDALL"] = {"url": url, "flash": policy}
+    run(app, client, lambda: flask.session.holdall.flash("notice", "s") or "")
+    # Under on_read a page that does not look takes nothing away.
+    run(app, client, lambda: str("notice" in flask.session)) if policy != "next_request" else None
+    assert "".join(run(app, client, lambda: flask.session.holdall.get("notice", "-")).text for _ in range(3)) == shown
+
+
 # Identity.
 
 

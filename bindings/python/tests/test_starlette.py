@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import pickle
 import re
 import threading
 import time
@@ -361,6 +362,30 @@ def test_also_what_an_encoder_written_in_c_looked_at(manager):
     # It passes by the methods of a dict that is empty. Starlette has said by then that the session was asked for.
     response = client(manager, lambda request: json.dumps(request.session)).get("/")
     assert response.json() == "{}" and response.headers["vary"] == "Cookie"
+
+
+def test_a_copy_of_the_session_is_a_dict_of_its_own(manager):
+    visitor = client(manager, set_to(a={"deep": [1]}))
+    visitor.get("/")
+
+    def page(request):
+        session = request.session
+        copies = [
+            copy.copy(session),
+            copy.deepcopy(session),
+            session.copy(),
+            session | {},
+            {} | session,
+            pickle.loads(pickle.dumps(session)),
+        ]
+        for one in copies:
+            one["b"] = 2
+        copies[1]["a"]["deep"].append(2)
+        return [type(one).__name__ for one in copies]
+
+    saved = manager.stats()["commits"]["saved"]
+    assert client(manager, page, visitor).get("/").json() == ["dict"] * 6
+    assert manager.stats()["commits"]["saved"] == saved and client(manager, everything, visitor).get("/").json() == {"a": {"deep": [1]}}
 
 
 def test_the_cookie_is_found_in_the_second_of_two_headers(manager):

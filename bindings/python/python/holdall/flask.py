@@ -17,7 +17,7 @@ from flask.sessions import SessionInterface as FlaskSessionInterface
 
 from holdall import Commit, SessionManager
 from holdall import Session as EngineSession
-from holdall._response import ended
+from holdall._response import ages_flash, ended
 from holdall._timeouts import absolute_timeout_s
 from holdall.errors import InvalidConfigError, InvalidTypeError, InvalidValueError, MisuseError
 
@@ -162,7 +162,7 @@ class Session(SessionMixin):
         # Printing must neither load it nor show what a visitor keeps in it.
         return f"<holdall.flask.Session {self._opened!r}>"
 
-    def commit(self, *, age_flash: bool, refresh: bool) -> Commit:
+    def commit(self, *, age_flash: bool | None, refresh: bool) -> Commit:
         """Ends the request. `refresh`: a permanent session that was looked at lives on in full, and its cookie too."""
         opened = self._opened
         # Flask drops the cookie of a session that became empty. Only after clear(): where single keys were deleted, a
@@ -311,7 +311,9 @@ class SessionInterface(FlaskSessionInterface):
         if response.status_code >= 500 and not app.config.get("HOLDALL_SAVE_ON_ERROR", False):
             return
         refresh = bool(app.config["SESSION_REFRESH_EACH_REQUEST"])
-        commit = session.commit(age_flash=_shows_messages(request, response), refresh=refresh)
+        purpose = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or ""
+        ages = ages_flash(request.method, response.status_code, purpose)
+        commit = session.commit(age_flash=ages, refresh=refresh)
         for name, value in commit.headers:
             if name == "Vary":
                 response.vary.add(value)
@@ -335,11 +337,3 @@ class Holdall:
         if interface.get_manager(app) is None:
             raise InvalidConfigError("HOLDALL is not set in app.config: a URL, a mapping or a SessionManager")
         app.session_interface = interface
-
-
-def _shows_messages(request: Request, response: Response) -> bool:
-    """Whether this response is one that a visitor sees, so that flash of the engine's own has been shown."""
-    purpose = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or ""
-    if request.method in ("HEAD", "OPTIONS") or "prefetch" in purpose:
-        return False
-    return not 300 <= response.status_code < 400

@@ -83,7 +83,8 @@ class SessionMiddleware:
         self.scope_key = scope_key
         self.mode = mode
         self.save_on_error = save_on_error
-        self.lock_timeout_ms: int = settings["drivers"][driver or settings["default"]]["lock_timeout_ms"]
+        # A driver without locks has no such field, and never says that it is locked.
+        self.lock_timeout_ms: int = settings["drivers"][driver or settings["default"]].get("lock_timeout_ms", 0)
         # Part of every cookie name that may be ours: of both default names, and of another driver's.
         self.cookie_name: bytes = (settings["cookie"]["name"] or "sid").encode("ascii")
         if off_loop is None:
@@ -298,6 +299,10 @@ class Session(dict[str, Any]):
     def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
         self.update(other)
         return self
+
+    def __reduce_ex__(self, protocol: object) -> tuple[type, tuple[dict[str, Any]]]:
+        # A copy, deep or not, is a plain dict: one that was tied to the engine would write what it copies.
+        return dict, (dict(self),)
 
     def __repr__(self) -> str:
         # No value in a log.
