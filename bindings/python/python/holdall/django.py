@@ -26,9 +26,10 @@ from django.core.signals import setting_changed
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
-from holdall import InvalidTypeError, InvalidValueError, SessionManager
+from holdall import InvalidValueError, SessionManager
 from holdall import Session as EngineSession
 from holdall._timeouts import LONGEST_S, absolute_timeout_s
+from holdall._values import written
 
 __all__ = ["SessionMiddleware", "SessionStore", "manager"]
 
@@ -171,14 +172,7 @@ class SessionStore(SessionBase):
 
     def _text(self, key: str, value: Any) -> str:
         """The serializer's text of a value."""
-        if not isinstance(key, str):
-            raise InvalidTypeError(f"a session's keys are str, not {type(key).__name__}")
-        try:
-            return str(self.serializer().dumps(value), "latin-1")
-        except TypeError as error:
-            raise InvalidTypeError(f"the value of {key!r}: {error}") from error
-        except (ValueError, RecursionError) as error:
-            raise InvalidValueError(f"the value of {key!r}: {error}") from error
+        return written(key, value, lambda value: str(self.serializer().dumps(value), "latin-1"), is_json=self._keeps_json)
 
     def _mark(self, key: str, value: Any) -> Any:
         """What tells whether a value has changed: the text of what can be changed in place, and a scalar itself."""

@@ -19,7 +19,8 @@ from holdall import Commit, SessionManager
 from holdall import Session as EngineSession
 from holdall._response import ages_flash, ended
 from holdall._timeouts import absolute_timeout_s
-from holdall.errors import InvalidConfigError, InvalidTypeError, InvalidValueError, MisuseError
+from holdall._values import written
+from holdall.errors import InvalidConfigError, MisuseError
 
 __all__ = ["Holdall", "NoSession", "Session", "SessionInterface"]
 
@@ -219,12 +220,7 @@ class Session(SessionMixin):
                 yield key, text
 
     def _text(self, key: str, value: Any) -> str:
-        try:
-            return str(self._serializer.dumps(value))
-        except TypeError as error:
-            raise InvalidTypeError(f"the value of {key!r}: {error}") from error
-        except RecursionError as error:
-            raise InvalidValueError(f"the value of {key!r} is nested too deep, or contains itself") from error
+        return written(key, value, self._serializer.dumps)
 
 
 class NoSession(NullSession):
