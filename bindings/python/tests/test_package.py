@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import flask
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,6 +49,57 @@ def test_it_works_in_a_clean_environment(wheel, program, tmp_path):
     install = [python, "-m", "pip", "install", "--quiet", "--no-index", "--disable-pip-version-check", wheel]
     subprocess.run(install, check=True)
     assert subprocess.check_output([python, "-c", HELLO], text=True, cwd=tmp_path) == "saved\n"
+
+
+ADAPTERS = """
+import django.conf, flask, holdall, holdall.flask, holdall.wsgi
+
+def page(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(environ["holdall.session"].increment("n")).encode()]
+
+def receive(status, headers):
+    cookies.extend(value.partition(";")[0] for name, value in headers if name == "Set-Cookie")
+
+cookies = []
+manager = holdall.SessionManager("memory:", cookie={"secure": False})
+for number in (b"1", b"2"):
+    environ = {"REQUEST_METHOD": "GET", "wsgi.url_scheme": "http", "HTTP_COOKIE": "".join(cookies)}
+    body = holdall.wsgi.SessionMiddleware(page, manager)(environ, receive)
+    assert b"".join(body) == number
+
+application = flask.Flask("smoke")
+application.config["HOLDALL"] = manager
+holdall.flask.Holdall(application)
+application.add_url_rule("/", "page", lambda: str(flask.session.setdefault("list", []).append((1,)) or flask.session["list"]))
+client = application.test_client()
+assert [client.get("/").text for _ in range(2)] == ["[(1,)]", "[(1,), (1,)]"]
+
+def view(request):
+    request.session.setdefault("list", []).append(1)
+    return HttpResponse(str(request.session["list"]))
+
+django.conf.settings.configure(
+    SECRET_KEY="for the test", ALLOWED_HOSTS=["*"], SESSION_ENGINE="holdall.django", HOLDALL="memory:",
+    MIDDLEWARE=["holdall.django.SessionMiddleware"], ROOT_URLCONF=__name__,
+)
+django.setup()
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import path
+urlpatterns = [path("", view)]
+client = Client()
+assert [client.get("/").content for _ in range(2)] == [b"[1]", b"[1, 1]"]
+print("seen")
+"""
+
+
+@pytest.mark.parametrize("program", interpreters(*range(10, 20)))
+def test_the_adapters_run_on_it(program, tmp_path):
+    """The frameworks, which are plain Python, and the installed wheel are those of the interpreter of the tests."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(flask.__file__).parent.parent)}
+    ran = subprocess.run([program, "-c", ADAPTERS], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert ran.stdout == "seen\n", ran.stderr
 
 
 def test_only_the_modules_entry_is_exported(wheel, tmp_path):
