@@ -5,6 +5,7 @@ import copy
 import json
 import pickle
 import re
+import resource
 import threading
 import time
 from pathlib import Path
@@ -567,26 +568,34 @@ def test_who_waits_for_a_lock_is_served_in_turn(manager):
     assert len(set(order[:20])) >= 18 and manager.open_token(session_token)["n"] == 100
 
 
-def test_those_that_only_commit_wait_off_the_loop_as_well(manager):
+def test_those_that_only_commit_wait_off_the_loop_as_well(url):
+    (driver,) = holdall.SessionManager(url).config()["drivers"].values()
+    manager = holdall.SessionManager({"drivers": {"main": {**driver, "lock_timeout_ms": 90_000}}, **PLAIN})
     session_token = stored(manager, n=0)
 
     async def main():
         async def alone(request):
             before = request.session["n"]
+            holders.append(request.session)
             held.set()
             await beats(50)
             request.session["n"] = before + 1
             return "alone"
 
-        held = asyncio.Event()
+        holders, held = [], asyncio.Event()
         alone = application(manager, alone, mode="exclusive")
         others = application(manager, lambda request: request.session.holdall.increment("n"))
         async with asked(alone, session_token) as one, asked(others, session_token) as many:
             first = asyncio.create_task(one.get("/"))
             await held.wait()
-            answers = await asyncio.gather(first, *(many.get("/") for _ in range(60)))
-        # One that held the loop in its commit would wait 5 s for the one alone, who waits for the loop, and be told that it is locked.
-        assert {answer.status_code for answer in answers} == {200}
+            others = [asyncio.create_task(many.get("/")) for _ in range(60)]
+            # One that held the loop in its commit, or forty that held all the threads, would wait for the one alone, who waits for
+            # the loop and for a thread: for as long as the lock timeout, if nobody freed it by hand.
+            _, stuck = await asyncio.wait([first, *others], timeout=60)
+            if stuck:
+                holders[0].holdall.commit()
+            answers = await asyncio.gather(first, *others)
+        assert not stuck and {answer.status_code for answer in answers} == {200}
 
     asyncio.run(main())
     # The increments that came meanwhile are on top of what the one alone has stored.
@@ -615,6 +624,33 @@ def test_a_lock_that_is_held_too_long_is_an_error_in_time(url, mode):
     assert isinstance(errors[0], holdall.UnavailableError) and errors[0].retryable and "100 ms" in str(errors[0])
     holder.commit()
     assert manager.open_token(session_token)["n"] == 0 and visitor.get("/").status_code == 200
+
+
+def test_what_fails_for_another_reason_than_a_lock_is_told_as_it_is(tmp_path):
+    manager = holdall.SessionManager(f"file://{tmp_path}/sessions", **PLAIN)
+    session_token = stored(manager, n=0)
+    errors, limits = [], resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def too_large_for_the_disk(request):
+        request.session["n"] = "x" * 50_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+
+    async def sorry(request, error):
+        errors.append(error)
+        return PlainTextResponse("", 503)
+
+    app = application(manager, too_large_for_the_disk)
+    app.add_exception_handler(Exception, sorry)
+    visitor = TestClient(app, raise_server_exceptions=False)
+    visitor.cookies.set("sid", session_token)
+    try:
+        assert visitor.get("/").status_code == 503
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (error,) = errors
+    # Retryable it is, but to wait for it as for a lock would say after five seconds that it was one.
+    assert error.retryable and not error.locked and "locked" not in str(error)
+    assert manager.open_token(session_token)["n"] == 0
 
 
 def test_a_request_that_is_cancelled_frees_the_lock_and_saves_nothing(manager):
@@ -712,7 +748,7 @@ def test_the_lifespan_passes_through(manager):
 
 
 def test_a_session_of_ours_is_not_mistaken_for_an_empty_one(manager):
-    session = Session.loaded(manager.open_token(stored(manager, a=1)), asks_for_lock=False)
+    session = Session.loaded(manager.open_token(stored(manager, a=1)), looks_for_a_lock=False)
     # Not even by those who look past its methods, as fast JSON encoders do.
     assert dict.__len__(session) == 1 and dict.__getitem__(session, "a") == 1
 

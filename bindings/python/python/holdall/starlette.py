@@ -8,8 +8,7 @@ stands still. Knows ASGI and anyio, and nothing of Starlette itself.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -118,23 +117,21 @@ class SessionMiddleware:
             self.manager.open,
             mode=mode,  # type: ignore[arg-type]
             secure=scope.get("scheme") in ("https", "wss"),
-            lock_timeout_ms=0,
+            # On the loop nothing waits for a lock, not even where the application itself commits or destroys.
+            lock_timeout_ms=None if self.off_loop and mode != "exclusive" else 0,
         )
         if self.cookie_name not in header:
             # There is nothing to be found, so that nothing is looked for.
             return Session(opening())
 
         def load() -> Session:
-            return Session.loaded(opening(header), asks_for_lock=mode == "shared")
+            return Session.loaded(opening(header), looks_for_a_lock=self.off_loop and mode == "shared")
 
         if mode != "exclusive":
             return await self.run(load)
 
-        def lock_and_load() -> Session:
-            with _trying_a_lock():
-                return load()
-
-        session = await self.run_unlocked(lock_and_load, scope)
+        session = await self.run_unlocked(load, scope)
+        session.has_lock = True
         # Who asks for the lock means to use the session.
         session.mark_accessed()
         return session
@@ -154,7 +151,7 @@ class SessionMiddleware:
         ages = ages_flash(scope.get("method", "GET"), status, purpose) if is_http else False
         commit_it = functools.partial(session.commit, self.manager, ages)
         # Who has the lock does not stand in line behind those who wait for it.
-        commit = await (self.run_unlocked(commit_it, scope) if session.may_be_locked else self.run(commit_it))
+        commit = await (self.run(commit_it) if session.has_lock else self.run_unlocked(commit_it, scope))
         return [*commit.headers, *LOOKED_AT]
 
     async def run(self, call: Callable[[], _T]) -> _T:
@@ -171,7 +168,9 @@ class SessionMiddleware:
         if line is None:
             try:
                 return await self.run(call)
-            except _LockedError:
+            except UnavailableError as told:
+                if not told.locked:
+                    raise
                 line = self.lines.setdefault(place, anyio.Lock())
         try:
             with anyio.fail_after(self.lock_timeout_ms / 1000):
@@ -180,7 +179,7 @@ class SessionMiddleware:
         except TimeoutError:
             waited = f"the session is locked by another request; waited {self.lock_timeout_ms} ms"
             error = UnavailableError(waited)
-            error.retryable = True
+            error.retryable = error.locked = True
             raise error from None
 
     async def run_again_and_again(self, call: Callable[[], _T]) -> _T:
@@ -188,9 +187,11 @@ class SessionMiddleware:
         while True:
             try:
                 return await self.run(call)
-            except _LockedError:
-                await anyio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+            except UnavailableError as told:
+                if not told.locked:
+                    raise
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
 
 
 class Session(dict[str, Any]):
@@ -203,24 +204,26 @@ class Session(dict[str, Any]):
 
     accessed = False
     modified = False
+    has_lock = False
+    """For the middleware: whether others wait until this is committed."""
 
     def __init__(self, engine: EngineSession) -> None:
         super().__init__()
         self._engine: EngineSession | None = engine
         self._failure: HoldallError | None = None
-        # Of the record that may be locked when this is committed. None where there is none, or the lock is ours.
+        # Of the record that a commit first looks whether it is locked. None where the commit waits for nothing.
         self._token: str | None = None
         self._was_loaded = False
         self._engine_is_out = False
         self._was_cleared = False
 
     @classmethod
-    def loaded(cls, engine: EngineSession, asks_for_lock: bool) -> Self:
+    def loaded(cls, engine: EngineSession, looks_for_a_lock: bool) -> Self:
         session = cls(engine)
         try:
             dict.update(session, engine.all())
             session._was_loaded = True
-            if asks_for_lock and not engine.is_new:
+            if looks_for_a_lock and not engine.is_new:
                 session._token = engine.id
         except HoldallError as error:
             # A page that has no use for the session can do without it.
@@ -233,11 +236,6 @@ class Session(dict[str, Any]):
         self.mark_accessed()
         self._engine_is_out = True
         return self._open_engine()
-
-    @property
-    def may_be_locked(self) -> bool:
-        """For the middleware: whether another request may have the lock when this is committed."""
-        return self._token is not None
 
     @property
     def is_blank(self) -> bool:
@@ -312,8 +310,8 @@ class Session(dict[str, Any]):
         """For the middleware: commits, or says at once that another request has the lock, for which it would wait."""
         engine = self._open_engine()
         if self._token is not None:
-            with _trying_a_lock():
-                manager.open_token(self._token, mode="exclusive", lock_timeout_ms=0)
+            # In a thread the commit waits, as what the application itself does there should; not many of them, though.
+            manager.open_token(self._token, mode="exclusive", lock_timeout_ms=0)
         if self._was_cleared and not engine.is_new and not engine.all():
             engine.destroy()
         return ended(engine, ages_flash)
@@ -349,20 +347,6 @@ for _name in (
     *("copy", "get", "items", "keys", "values"),
 ):
     setattr(Session, _name, _reading(_name))
-
-
-class _LockedError(Exception):
-    """Another request has the lock. Its cause says so in the engine's words."""
-
-
-@contextmanager
-def _trying_a_lock() -> Iterator[None]:
-    try:
-        yield
-    except UnavailableError as error:
-        if error.retryable:
-            raise _LockedError from error
-        raise
 
 
 def _configuration(

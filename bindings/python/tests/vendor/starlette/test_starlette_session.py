@@ -337,7 +337,7 @@ def session_of(data: dict[str, str]) -> Session:
     stored.update(data)
     token = stored.id
     stored.commit()
-    return Session.loaded(manager.open_token(token), asks_for_lock=False)
+    return Session.loaded(manager.open_token(token), looks_for_a_lock=False)
 
 
 def test_session_tracks_modification() -> None:
