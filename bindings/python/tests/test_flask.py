@@ -758,6 +758,37 @@ def test_the_application_of_the_document_runs():
     assert [client.get("/").text for _ in range(2)] == ["Seen: /", "Seen: /, /"]
 
 
+@pytest.mark.parametrize("status", [200, 302, 503])
+@pytest.mark.parametrize("permanent", [False, True])
+def test_what_the_view_itself_commits_or_destroys_reaches_the_browser(app, client, status, permanent):
+    app.config.update(TESTING=False, PROPAGATE_EXCEPTIONS=False)
+
+    def begin():
+        flask.session.update(a=[1])
+        flask.session.permanent = permanent
+        flask.session.holdall.commit()
+        return "", status
+
+    assert run(app, client, begin).status_code == status
+    before = cookie_of(client)
+
+    def renew():
+        flask.session.holdall.regenerate()
+        assert flask.session.holdall.commit().outcome == "saved"
+        return "", status
+
+    assert run(app, client, renew).status_code == status
+    assert cookie_of(client) != before and data(app, client)["a"] == [1]
+
+    def end():
+        flask.session["a"].append(2)
+        flask.session.holdall.destroy()
+        return "", status
+
+    response = run(app, client, end)
+    assert response.status_code == status and cookie_of(client) is None and app.extensions["holdall"].records() == []
+
+
 def test_a_view_that_commits_to_know_the_outcome_loses_no_header(app, client):
     def view():
         flask.session["n"] = flask.session.get("n", 0) + 1

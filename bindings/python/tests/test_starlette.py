@@ -271,6 +271,70 @@ def test_an_error_response_is_saved_only_if_asked_for(manager):
         assert client(manager, everything, visitor).get("/").json() == {"n": expected}
 
 
+@pytest.mark.parametrize("status", [200, 302, 503])
+def test_what_the_application_itself_commits_or_destroys_reaches_the_browser(manager, status):
+    def answering(work):
+        def page(request):
+            work(request.session)
+            return PlainTextResponse("", status)
+
+        return page
+
+    visitor = client(manager, answering(lambda session: (session.update(a=1), session.holdall.commit())))
+    visitor.get("/")
+    before = token(visitor)
+    renewing = client(manager, answering(lambda session: (session.holdall.regenerate(), session.holdall.commit())), visitor)
+    renewing.get("/")
+    assert token(renewing) != before and manager.open_token(token(renewing))["a"] == 1
+
+    def end(session):
+        session.holdall.destroy()
+        assert session.get("a") == 1 and not session.modified
+
+    response = client(manager, answering(end), renewing).get("/")
+    assert response.status_code == status and "Max-Age=0" in response.headers["set-cookie"] and manager.records() == []
+
+
+@pytest.mark.parametrize("mode", ["shared", "exclusive"])
+def test_a_session_that_was_given_up_frees_its_lock_whoever_holds_it(manager, mode):
+    session_token, held = stored(manager, n=1), []
+
+    def keep(request):
+        held.append(request.session.holdall)
+        request.session["n"] = 2
+        return PlainTextResponse("", 503)
+
+    visitor = client(manager, keep, mode=mode)
+    visitor.cookies.set("sid", session_token)
+    assert visitor.get("/").status_code == 503
+    with pytest.raises(holdall.MisuseError, match="closed"):
+        held[0]["n"] = 3
+    assert manager.open_token(session_token, mode="exclusive", lock_timeout_ms=0)["n"] == 1
+
+
+def test_an_application_that_closes_its_session_fails_loudly_and_frees_it(manager):
+    session_token = stored(manager, n=1)
+
+    def close(request):
+        request.session["n"] = 2
+        request.session.holdall.close()
+
+    visitor = client(manager, close, mode="exclusive")
+    visitor.cookies.set("sid", session_token)
+    assert visitor.get("/").status_code == 500
+    assert manager.open_token(session_token, mode="exclusive", lock_timeout_ms=0)["n"] == 1
+
+
+def test_the_driver_of_the_manager_decides_where_it_runs(tmp_path):
+    drivers = {"main": {"type": "memory"}, "disk": {"type": "file", "path": str(tmp_path), "lock_timeout_ms": 7}}
+    manager = holdall.SessionManager(default="main", drivers=drivers, **PLAIN)
+    for given in ({"manager": manager.driver("disk")}, {"manager": manager, "driver": "disk"}):
+        middleware = SessionMiddleware(None, **given)
+        assert (middleware.off_loop, middleware.lock_timeout_ms, middleware.cookie_name) == (True, 7, b"sid-disk")
+    middleware = SessionMiddleware(None, manager=manager)
+    assert (middleware.off_loop, middleware.lock_timeout_ms, middleware.cookie_name) == (False, 5000, b"sid")
+
+
 def test_a_flash_message_is_seen_once_behind_redirects(manager):
     def flash(request):
         request.session.holdall.flash("notice", "saved")

@@ -266,6 +266,32 @@ def test_an_error_response_is_saved_only_if_asked_for(manager):
         assert visit(manager, visitor, lambda session: session["n"]).body == expected
 
 
+@pytest.mark.parametrize("status", ["200 OK", "302 Found", "503 Later"])
+def test_what_the_application_itself_commits_or_destroys_reaches_the_browser(manager, status):
+    visitor = client(manager, page(lambda session: (session.set("a", 1), session.commit()), status))
+    visitor.get()
+    before = dict(visitor.cookies)
+    visit(manager, visitor, lambda session: (session.regenerate(), session.commit()), status)
+    assert visitor.cookies != before and manager.open_token(visitor.cookies["sid"])["a"] == 1
+    response = visit(manager, visitor, lambda session: session.destroy(), status)
+    assert response.headers["Cache-Control"] == "no-store" and visitor.cookies == {} and manager.records() == []
+
+
+def test_a_session_that_was_given_up_is_closed_and_its_lock_free_whoever_holds_it(manager):
+    visitor = client(manager, page(lambda session: session.set("n", 1)))
+    visitor.get()
+    held = []
+
+    def keep(session):
+        held.append(session)
+        session["n"] = 2
+
+    visit(manager, visitor, keep, "503 Later", middleware={"mode": "exclusive"})
+    with pytest.raises(holdall.MisuseError, match="closed"):
+        held[0]["n"] = 3
+    assert manager.open_token(visitor.cookies["sid"], mode="exclusive", lock_timeout_ms=0)["n"] == 1
+
+
 def test_a_flash_message_is_seen_once_behind_redirects(manager):
     visitor = client(manager, page(lambda session: session.flash("notice", "saved"), "302 Found", [("Location", "/")]))
     visitor.get()

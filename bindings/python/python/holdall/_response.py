@@ -31,6 +31,17 @@ def ended(session: Session, age_flash: bool | None) -> Commit:
     return commit if earlier is None or commit.headers else earlier
 
 
+def unsaved(session: Session) -> Headers:
+    """What a response says whose session is not saved.
+
+    What the application itself has committed or destroyed has happened, and its cookie has to reach the browser.
+    """
+    commit = session.committed
+    if commit is None and session.is_destroyed:
+        commit = session.commit()
+    return LOOKED_AT if commit is None else commit.headers
+
+
 def with_session(headers: Headers, added: Headers) -> Headers:
     """The response's headers with those of the session."""
     headers = list(headers)

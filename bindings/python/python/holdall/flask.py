@@ -17,7 +17,7 @@ from flask.sessions import SessionInterface as FlaskSessionInterface
 
 from holdall import Commit, SessionManager
 from holdall import Session as EngineSession
-from holdall._response import ages_flash, ended
+from holdall._response import Headers, ages_flash, ended, unsaved
 from holdall._timeouts import absolute_timeout_s
 from holdall._values import written
 from holdall.errors import InvalidConfigError, MisuseError
@@ -173,14 +173,18 @@ class Session(SessionMixin):
             return opened.commit()
         try:
             self._settle()
+            if refresh and self._looked_at and opened.committed is None and opened.get("_permanent"):
+                opened.touch()
         except MisuseError:
             # Destroyed by the application: there is nothing left to change, and the commit drops the cookie.
             if opened.committed is not None:
                 raise
             return opened.commit()
-        if refresh and self._looked_at and opened.get("_permanent"):
-            opened.touch()
         return ended(opened, age_flash)
+
+    def give_up(self) -> Headers:
+        """Ends the request without saving. Gives the headers of what the application has committed itself."""
+        return unsaved(self._opened)
 
     def _enter(self) -> EngineSession:
         self.accessed = self._looked_at = True
@@ -302,15 +306,17 @@ class SessionInterface(FlaskSessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Commits, and adds what the browser and caches must be told. A failed response (5xx) saves nothing."""
         assert isinstance(session, Session)
-        if session.accessed:
-            response.vary.add("Cookie")
-        if response.status_code >= 500 and not app.config.get("HOLDALL_SAVE_ON_ERROR", False):
+        if not session.accessed:
             return
-        refresh = bool(app.config["SESSION_REFRESH_EACH_REQUEST"])
-        purpose = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or ""
-        ages = ages_flash(request.method, response.status_code, purpose)
-        commit = session.commit(age_flash=ages, refresh=refresh)
-        for name, value in commit.headers:
+        response.vary.add("Cookie")
+        if response.status_code >= 500 and not app.config.get("HOLDALL_SAVE_ON_ERROR", False):
+            headers = session.give_up()
+        else:
+            refresh = bool(app.config["SESSION_REFRESH_EACH_REQUEST"])
+            purpose = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or ""
+            ages = ages_flash(request.method, response.status_code, purpose)
+            headers = session.commit(age_flash=ages, refresh=refresh).headers
+        for name, value in headers:
             if name == "Vary":
                 response.vary.add(value)
             elif name == "Cache-Control":

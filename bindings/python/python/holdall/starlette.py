@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ import anyio.to_thread
 
 from holdall._holdall import Commit, SessionManager
 from holdall._holdall import Session as EngineSession
-from holdall._response import LOOKED_AT, Headers, ages_flash, ended, with_session
+from holdall._response import LOOKED_AT, Headers, ages_flash, ended, unsaved, with_session
 from holdall._timeouts import absolute_timeout_s
 from holdall.errors import HoldallError, InvalidArgumentError, InvalidConfigError, MisuseError, UnavailableError
 
@@ -82,13 +83,12 @@ class SessionMiddleware:
         self.scope_key = scope_key
         self.mode = mode
         self.save_on_error = save_on_error
+        name = self.manager.driver_name
         # A driver without locks has no such field, and never says that it is locked.
-        self.lock_timeout_ms: int = settings["drivers"][driver or settings["default"]].get("lock_timeout_ms", 0)
-        # Part of every cookie name that may be ours: of both default names, and of another driver's.
-        self.cookie_name: bytes = (settings["cookie"]["name"] or "sid").encode("ascii")
+        self.lock_timeout_ms: int = settings["drivers"][name].get("lock_timeout_ms", 0)
+        self.cookie_name = self.manager.cookie_name.encode("ascii")
         if off_loop is None:
-            drivers = manager.stats()["drivers"].values()
-            off_loop = any(one["capabilities"]["shared_between_processes"] for one in drivers)
+            off_loop = manager.stats()["drivers"][name]["capabilities"]["shared_between_processes"]
         self.off_loop = off_loop
         # Those who wait for a lock, in their order; by their loop, and by the cookies that brought them.
         self.lines: WeakValueDictionary[tuple[object, bytes], anyio.Lock] = WeakValueDictionary()
@@ -143,8 +143,7 @@ class SessionMiddleware:
         is_http = message["type"] != "websocket.accept"
         status = message["status"] if is_http else 101
         if status >= 500 and not self.save_on_error:
-            session.close()
-            return LOOKED_AT
+            return [*session.give_up(), *LOOKED_AT]
         if session.is_blank:
             return LOOKED_AT
         purpose = _header(scope, b"sec-purpose", b"purpose").decode("latin-1")
@@ -316,10 +315,19 @@ class Session(dict[str, Any]):
             engine.destroy()
         return ended(engine, ages_flash)
 
+    def give_up(self) -> Headers:
+        """For the middleware: ends it unsaved. Gives the headers of what the application has committed itself."""
+        headers = unsaved(self._open_engine())
+        self.close()
+        return headers
+
     def close(self) -> None:
         """For the middleware: lets go of a session that was not saved, and of its lock. It can still be read."""
-        if self._engine is not None and self._engine.committed is None:
-            self._engine = None
+        # Closed by the application, or in the hands of a thread that it has left behind: then that lets go of it.
+        with suppress(MisuseError):
+            if self._engine is not None and self._engine.committed is None:
+                engine, self._engine = self._engine, None
+                engine.close()
 
     def _open_engine(self) -> EngineSession:
         if self._engine is None:

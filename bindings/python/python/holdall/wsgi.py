@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from holdall._holdall import Commit, Session, SessionManager
-from holdall._response import LOOKED_AT, Headers, ages_flash, ended, with_session
+from holdall._holdall import Session, SessionManager
+from holdall._response import LOOKED_AT, Headers, ages_flash, ended, unsaved, with_session
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -78,8 +78,8 @@ class _Exchange:
         self.middleware = middleware
         self.environ = environ
         self.start_response = start_response
-        self.session: Session | None = middleware.open(environ)
-        self.commit: Commit | None = None
+        self.session = middleware.open(environ)
+        self.added: Headers | None = None
         self.response: Any = None
         self.server_write: Callable[[bytes], object] | None = None
         environ[middleware.environ_key] = self.session
@@ -120,21 +120,22 @@ class _Exchange:
 
     def session_headers(self, status: str) -> Headers:
         """Ends the session, once, and tells what the response says about it."""
-        if self.commit is None:
+        if self.added is None:
             code = int(status[:3])
-            if self.session is None or (code >= 500 and not self.middleware.save_on_error):
-                self.give_up()
-                return LOOKED_AT
-            purpose = self.environ.get("HTTP_SEC_PURPOSE") or self.environ.get("HTTP_PURPOSE", "")
-            ages = ages_flash(self.environ["REQUEST_METHOD"], code, purpose)
-            self.commit = ended(self.session, ages)
-        return self.commit.headers
+            if code >= 500 and not self.middleware.save_on_error:
+                self.give_up(unsaved(self.session))
+            else:
+                purpose = self.environ.get("HTTP_SEC_PURPOSE") or self.environ.get("HTTP_PURPOSE", "")
+                ages = ages_flash(self.environ["REQUEST_METHOD"], code, purpose)
+                self.added = ended(self.session, ages).headers
+        assert self.added is not None
+        return self.added
 
-    def give_up(self) -> None:
-        """Ends a session that is not saved. Nobody holds it any more, so that its lock is free."""
-        if self.commit is None and self.session is not None:
-            self.session = None
-            self.environ.pop(self.middleware.environ_key, None)
+    def give_up(self, added: Headers = LOOKED_AT) -> None:
+        """Ends a session that is not saved, and frees its lock, whoever still holds it: a traceback, a generator."""
+        if self.added is None:
+            self.added = added
+            self.session.close()
 
 
 class _Body:
