@@ -712,6 +712,7 @@ NESTED["drivers"] = NESTED
         ({"url": "memory:", "max_keys": {1}}, "HOLDALL.*set"),
         ({"url": "memory:", "touch_after": float("nan")}, "HOLDALL"),
         (NESTED, "HOLDALL"),
+        ({"url": "cookie:", "keys": [holdall.generate_key()]}, "HOLDALL.*cookie"),
     ],
 )
 def test_a_wrong_setting_is_named(wrong, named):

@@ -10,16 +10,28 @@ import pytest
 import served as applications
 from serving import Visitor, perform, served, wait_for
 
+import holdall
+
 SERVERS = {"wsgi": "waitress", "flask": "waitress", "django": "waitress", "starlette": "uvicorn"}
 FORKING = ["wsgi", "flask", "django"]
 
 
 def configuration(driver, folder):
-    url = "memory:" if driver == "memory" else f"file://{folder}/sessions"
-    return {"url": url, "cookie": {"secure": False, "name": "sid"}}
+    config = {"url": f"{driver}:", "cookie": {"secure": False, "name": "sid"}}
+    if driver == "file":
+        config["url"] = f"file://{folder}/sessions"
+    if driver == "cookie":
+        keeps = {"main": {"type": "cookie", "overflow": "chunk"}}
+        config = {"drivers": keeps, "keys": [holdall.generate_key()], "cookie": config["cookie"]}
+    return config
 
 
-@pytest.fixture(scope="module", params=[(adapter, driver) for adapter in SERVERS for driver in ("memory", "file")], ids="-".join)
+ON_THE_SERVER = [(adapter, driver) for adapter in SERVERS for driver in ("memory", "file")]
+# Django writes its cookie itself.
+IN_THE_BROWSER = [(adapter, "cookie") for adapter in SERVERS if adapter != "django"]
+
+
+@pytest.fixture(scope="module")
 def door(request, tmp_path_factory):
     """Adapter, driver, port of a server with threads, and the folder where they meet."""
     adapter, driver = request.param
@@ -136,6 +148,7 @@ def operations_of(dice, has_flash):
 
 
 @pytest.mark.torture
+@pytest.mark.parametrize("door", [*ON_THE_SERVER, *IN_THE_BROWSER], indirect=True, ids="-".join)
 def test_a_door_answers_as_a_plain_model_does(door, scaled, figure):
     adapter, driver, port, _ = door
     dice, model, visitor, compared, operations = random.Random(22), Model(), Visitor(port), 0, scaled(600, 20_000)
@@ -156,6 +169,7 @@ def told(folder):
 
 
 @pytest.mark.torture
+@pytest.mark.parametrize("door", ON_THE_SERVER, indirect=True, ids="-".join)
 def test_nobody_who_has_signed_out_or_in_is_overtaken_by_a_slower_request(door, scaled, figure):
     """A request has loaded the session and waits, while another one of the visitor ends it or gives it a new id.
 

@@ -333,6 +333,22 @@ def test_the_driver_of_the_manager_decides_where_it_runs(tmp_path):
         assert (middleware.off_loop, middleware.lock_timeout_ms, middleware.cookie_name) == (True, 7, b"sid-disk")
     middleware = SessionMiddleware(None, manager=manager)
     assert (middleware.off_loop, middleware.lock_timeout_ms, middleware.cookie_name) == (False, 5000, b"sid")
+    # Sealed in the cookie there is no I/O, unless what is too large for it is kept here.
+    for spill, off_loop in (({}, False), ({"overflow": "spill", "spill_to": "disk"}, True)):
+        drivers["main"] = {"type": "cookie", **spill}
+        manager = holdall.SessionManager(default="main", drivers=drivers, keys=[holdall.generate_key()], **PLAIN)
+        assert SessionMiddleware(None, manager=manager).off_loop is off_loop
+
+
+def test_a_session_in_a_sealed_cookie(driver, tmp_path):
+    drivers = {"main": {"type": "cookie"}}
+    manager = holdall.SessionManager(default="main", drivers=drivers, keys=[holdall.generate_key()], **PLAIN)
+    visitor = client(manager, lambda request: request.session.holdall.increment("n"), off_loop=driver == "file")
+    assert [visitor.get("/").json() for _ in range(3)] == [1, 2, 3]
+    assert manager.stats()["events"]["malformed_token"] == manager.stats()["events"]["unknown_token"] == 0
+    leaving = client(manager, lambda request: request.session.clear(), visitor)
+    leaving.get("/")
+    assert not leaving.cookies
 
 
 def test_a_flash_message_is_seen_once_behind_redirects(manager):

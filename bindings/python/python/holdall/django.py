@@ -63,6 +63,10 @@ def _make(document: str) -> _Configured:
         made = SessionManager({"idle_timeout_s": LONGEST_S, "absolute_timeout_s": LONGEST_S, **fields})
     except ValueError as error:
         raise ImproperlyConfigured(f"HOLDALL: {error}") from error
+    if made.stats()["drivers"][made.driver_name]["capabilities"]["client_side"]:
+        raise ImproperlyConfigured(
+            f"HOLDALL: the driver {made.driver_name!r} keeps sessions in cookies, and Django writes the cookie itself, with a key"
+        )
     return _Configured(made, "absolute_timeout_s" in fields)
 
 

@@ -83,13 +83,17 @@ class SessionMiddleware:
         self.scope_key = scope_key
         self.mode = mode
         self.save_on_error = save_on_error
-        name = self.manager.driver_name
-        # A driver without locks has no such field, and never says that it is locked.
-        self.lock_timeout_ms: int = settings["drivers"][name].get("lock_timeout_ms", 0)
+        fields = settings["drivers"][self.manager.driver_name]
+        capabilities = manager.stats()["drivers"][self.manager.driver_name]["capabilities"]
         self.cookie_name = self.manager.cookie_name.encode("ascii")
+        # A driver without locks has no such field, and never says that it is locked.
+        self.lock_timeout_ms: int = fields.get("lock_timeout_ms", 0)
         if off_loop is None:
-            off_loop = manager.stats()["drivers"][name]["capabilities"]["shared_between_processes"]
+            # What the browser keeps is no I/O here, but where it grows too large for that.
+            in_the_browser = capabilities["client_side"] and fields.get("spill_to") is None
+            off_loop = capabilities["shared_between_processes"] and not in_the_browser
         self.off_loop = off_loop
+        self.looks_for_locks = off_loop and not capabilities["client_side"]
         # Those who wait for a lock, in their order; by their loop, and by the cookies that brought them.
         self.lines: WeakValueDictionary[tuple[object, bytes], anyio.Lock] = WeakValueDictionary()
 
@@ -125,7 +129,7 @@ class SessionMiddleware:
             return Session(opening())
 
         def load() -> Session:
-            return Session.loaded(opening(header), looks_for_a_lock=self.off_loop and mode == "shared")
+            return Session.loaded(opening(header), looks_for_a_lock=self.looks_for_locks and mode == "shared")
 
         if mode != "exclusive":
             return await self.run(load)
