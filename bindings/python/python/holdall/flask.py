@@ -14,10 +14,12 @@ from typing import Any
 from flask import Flask, Request, Response, request
 from flask.sessions import NullSession, SessionMixin, session_json_serializer
 from flask.sessions import SessionInterface as FlaskSessionInterface
+from werkzeug.datastructures import Headers
 
 from holdall import Commit, SessionManager
 from holdall import Session as EngineSession
-from holdall._response import Headers, ages_flash, ended, unsaved
+from holdall._response import LOOKED_AT, ages_flash, ended, unsaved, with_session
+from holdall._response import Headers as Added
 from holdall._timeouts import absolute_timeout_s
 from holdall._values import written
 from holdall.errors import InvalidConfigError, MisuseError
@@ -41,7 +43,6 @@ class Session(SessionMixin):
         self._opened = opened
         self._serializer = serializer
         self._handed: dict[str, tuple[Any, str]] = {}
-        self._looked_at = False
         self._modified = False
         self._cleared = False
 
@@ -173,7 +174,7 @@ class Session(SessionMixin):
             return opened.commit()
         try:
             self._settle()
-            if refresh and self._looked_at and opened.committed is None and opened.get("_permanent"):
+            if refresh and self.accessed and opened.committed is None and opened.get("_permanent"):
                 opened.touch()
         except MisuseError:
             # Destroyed by the application: there is nothing left to change, and the commit drops the cookie.
@@ -182,12 +183,12 @@ class Session(SessionMixin):
             return opened.commit()
         return ended(opened, age_flash)
 
-    def give_up(self) -> Headers:
+    def give_up(self) -> Added:
         """Ends the request without saving. Gives the headers of what the application has committed itself."""
         return unsaved(self._opened)
 
     def _enter(self) -> EngineSession:
-        self.accessed = self._looked_at = True
+        self.accessed = True
         return self._opened
 
     def _wrote(self, key: str, value: Any) -> None:
@@ -308,7 +309,6 @@ class SessionInterface(FlaskSessionInterface):
         assert isinstance(session, Session)
         if not session.accessed:
             return
-        response.vary.add("Cookie")
         if response.status_code >= 500 and not app.config.get("HOLDALL_SAVE_ON_ERROR", False):
             headers = session.give_up()
         else:
@@ -316,14 +316,7 @@ class SessionInterface(FlaskSessionInterface):
             purpose = request.headers.get("Sec-Purpose") or request.headers.get("Purpose") or ""
             ages = ages_flash(request.method, response.status_code, purpose)
             headers = session.commit(age_flash=ages, refresh=refresh).headers
-        for name, value in headers:
-            if name == "Vary":
-                response.vary.add(value)
-            elif name == "Cache-Control":
-                if not response.cache_control.no_store and not response.cache_control.private:
-                    response.cache_control.no_store = True
-            else:
-                response.headers.add(name, value)
+        response.headers = Headers(with_session(list(response.headers), [*headers, *LOOKED_AT]))
 
 
 class Holdall:
