@@ -518,6 +518,7 @@ def test_whichever_way_it_was_looked_at_caches_are_told(app, client, how, known)
         (None, "no-store"),
         ("public, max-age=60", "public, max-age=60, no-store"),
         ("private, max-age=60", "private, max-age=60"),
+        ('private="x-field"', 'private="x-field", no-store'),
         ("no-store", "no-store"),
     ],
 )
