@@ -12,7 +12,16 @@ from pathlib import Path
 
 SERVERS = {
     "waitress": ["-m", "served", "waitress", "FD"],
-    "gunicorn": ["-m", "gunicorn", "--preload", "--workers=8", "--bind=fd://FD", "--log-level=warning", "served:application"],
+    "gunicorn": [
+        "-m",
+        "gunicorn",
+        "--preload",
+        "--workers=8",
+        "--timeout=120",
+        "--bind=fd://FD",
+        "--log-level=warning",
+        "served:application",
+    ],
     "uvicorn": ["-m", "served", "uvicorn", "FD"],
 }
 
