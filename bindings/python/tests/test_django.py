@@ -13,10 +13,12 @@ import threading
 import time
 
 import django_settings
+import httpx2
 import pytest
 from shared_cache import strangers_share_nothing_but_what_is_static
 
 import holdall
+import holdall.starlette
 import holdall.wsgi
 
 django_settings.set_up()
@@ -24,6 +26,7 @@ django_settings.set_up()
 from django.contrib import auth  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.contrib.sessions.backends.base import CreateError, UpdateError  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.core.signing import JSONSerializer  # noqa: E402
@@ -124,7 +127,7 @@ def look(request):
 
 
 def with_cart(request):
-    cart = request.META["shop.cart"]
+    cart = request.META["shop.cart"] if "shop.cart" in request.META else request.scope["cart"].holdall
     request.session["n"] = request.session.get("n", 0) + 1
     return JsonResponse([request.session["n"], cart.increment("n", 10)], safe=False)
 
@@ -319,6 +322,20 @@ def test_several_sessions_in_one_request():
         cookies |= dict(value.strip().partition(";")[0].split("=") for name, value in sent if name == "Set-Cookie")
         assert [value for name, value in sent if name == "Vary"] == ["Cookie"]
     assert set(cookies) == {"sessionid", "cart"} and bodies == [b"[1, 10]", b"[2, 20]"]
+
+
+def test_several_sessions_in_one_request_of_asgi():
+    carts = holdall.SessionManager("memory:", cookie={"name": "cart", "secure": False})
+    application = holdall.starlette.SessionMiddleware(get_asgi_application(), manager=carts, scope_key="cart")
+
+    async def walk():
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(application), base_url="http://testserver") as client:
+            answers = [await client.get("/cart") for _ in range(2)]
+            assert set(client.cookies) == {"sessionid", "cart"}
+            assert [answer.headers.get_list("vary") for answer in answers] == [["Cookie"]] * 2
+            return [answer.json() for answer in answers]
+
+    assert asyncio.run(walk()) == [[1, 10], [2, 20]]
 
 
 # Caches.
