@@ -754,6 +754,12 @@ def test_a_tests_settings_end_with_the_test_and_their_directory_is_let_go(tmp_pa
     assert manager() is before and stored(key) == {"a": 1}
 
 
+@pytest.mark.parametrize("wrong", [None, 7])
+def test_settings_that_are_wrong_before_a_test_overrides_them_do_not_fail_it(wrong):
+    with override_settings(HOLDALL=wrong), override_settings(HOLDALL="memory:"):
+        assert stored(begun(a=1).session_key) == {"a": 1}
+
+
 def test_a_child_of_a_warm_parent_goes_on_with_files(tmp_path):
     with override_settings(HOLDALL=f"file://{tmp_path}/sessions"):
         key = begun(a=1).session_key

@@ -100,10 +100,14 @@ def manager() -> SessionManager:
     return _in_force().manager
 
 
-def _let_go(*, setting: str, value: object, enter: bool, **_: object) -> None:
+def _let_go(*, setting: str, enter: bool, **_: object) -> None:
     """Where a test's `override_settings` ends, its manager ends too, with the directory it holds open."""
     if setting == "HOLDALL" and not enter:
-        restored = None if value is None else _document()
+        try:
+            restored = _document()
+        except ImproperlyConfigured:
+            # There was none, or a wrong one: that is for whoever opens a session to hear.
+            restored = ""
         for document in [document for document in _configured if document != restored]:
             del _configured[document]
 
