@@ -169,10 +169,15 @@ response act(const holdall::manager &manager, const request &request, const rout
     if (route.exclusive) options.mode(holdall::mode::exclusive);
     holdall::session session = manager.open(request.cookie, options);
     // Before anything else. The session just ends here, without a commit, so nothing changes.
-    if (!session.csrf_matches(request.field("csrf_token")))
-        return html(403, problem_page("That form was out of date",
-                                      "Nothing was changed. The page it came from was older than your last sign-in or "
-                                      "sign-out, or it was not ours. Go back to the start and try once more."));
+    if (!session.csrf_matches(request.field("csrf_token"))) {
+        response refused =
+            html(403, problem_page("That form was out of date",
+                                   "Nothing was changed. The page it came from was older than your last sign-in or "
+                                   "sign-out, or it was not ours. Go back to the start and try once more."));
+        // There is no commit that would say so, and it depends on the cookie all the same.
+        refused.add("Vary", "Cookie");
+        return refused;
+    }
 
     route.post(request, session);
     // A redirect shows nothing: a message that waits to be seen waits on. What is flashed here is new and would stay
