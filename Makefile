@@ -13,6 +13,7 @@ TARGETS ?=
 
 LIB_DIR := target/release
 VENV := .venv
+OLD_WHEEL := target/wheels-3.9/ready
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
@@ -62,7 +63,17 @@ wheel: rust $(VENV)/ready
 	  --interpreter $(VENV)/bin/python --target-dir target/python --out target/wheels
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --force-reinstall --no-deps target/wheels/*.whl
 
-test: test-packages lib build/demo wheel
+# The native module for the applications on Python 3.9, where there is one; for the tests alone. In the target directory of the other,
+# which has most of it compiled, and before it, because cargo gives both one name: it would build the other once more.
+$(OLD_WHEEL): $(shell find src bindings/python/src -name '*.rs') $(wildcard Cargo.* bindings/python/*.toml bindings/python/Cargo.lock) \
+  | rust $(VENV)/ready
+	@mkdir -p $(@D)
+	@old=$$(tools/need python3.9); if [ -z "$$old" ]; then echo "There is no Python 3.9: no test runs on it."; else \
+	  $(VENV)/bin/maturin build --quiet --release --manifest-path bindings/python/Cargo.toml \
+	    --interpreter "$$old" --target-dir target/python --out $(@D); fi
+	@touch $@
+
+test: test-packages lib build/demo $(OLD_WHEEL) wheel
 	$(VENV)/bin/python tools/test
 
 lint: lint-packages lib wheel
@@ -94,7 +105,7 @@ bench: rust wheel
 	  $(VENV)/bin/python benches/python/speed.py && exit $$engine
 
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
-torture: test-packages lib build/demo wheel
+torture: test-packages lib build/demo $(OLD_WHEEL) wheel
 	$(VENV)/bin/python tools/torture
 
 # Ends with 1 where an input failed; CONTRIBUTING.md, "Fuzzing". g++ is for libFuzzer itself.

@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ class Environment:
             shutil.rmtree(place, ignore_errors=True)
             subprocess.run([python, "-m", "venv", place], check=True)
             # Masonite before 4 pins what does not build any more.
-            options = [] if version.startswith("5") else ["--no-deps"]
+            options = [] if version[0] in "45" else ["--no-deps"]
             install = [environment.python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options]
             subprocess.run([*install, "-r", requirements], check=True)
             ready.write_text(requirements.read_text())
@@ -61,7 +63,8 @@ def interpreter(*series):
             return sys.executable
         installed = sorted(Path.home().glob(f".pyenv/versions/{name}.*/bin/python"))
         found = str(installed[-1]) if installed else shutil.which(f"python{name}")
-        if found:
+        # What pyenv leaves on the path only works where somebody has chosen it.
+        if found and subprocess.run([found, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0:
             return found
     pytest.skip(f"there is no Python {' or '.join(series)}")
 
@@ -74,11 +77,18 @@ def linked(directory):
 
 
 def unpacked(directory, tag):
-    """This package from a wheel for another Python."""
-    wheels = sorted((ROOT / "target" / "wheels").glob(f"holdall-*-{tag}-*.whl"))
+    """This package, with the native module from a wheel for another Python."""
+    wheels = sorted((ROOT / "target").glob(f"wheels-*/holdall-*-{tag}-*.whl"))
     if not wheels:
-        pytest.skip(f"there is no wheel for {tag} in target/wheels")
-    zipfile.ZipFile(wheels[-1]).extractall(directory)
+        pytest.skip(f"there is no wheel for {tag} in target: make test builds one")
+    package = directory / "holdall"
+    package.mkdir(parents=True)
+    for part in Path(holdall.__file__).parent.iterdir():
+        if part.suffix != ".so":
+            (package / part.name).symlink_to(part)
+    with zipfile.ZipFile(wheels[-1]) as wheel:
+        [module] = [name for name in wheel.namelist() if name.endswith(".so")]
+        wheel.extract(module, directory)
     return directory
 
 
@@ -87,10 +97,12 @@ class Server:
 
     COMMANDS = {
         "waitress": ["-m", "waitress", "--threads=1", "--no-clear-untrusted-proxy-headers", "--listen=127.0.0.1:0", "wsgi:application"],
+        "threads": ["-m", "waitress", "--threads=4", "--no-clear-untrusted-proxy-headers", "--listen=127.0.0.1:0", "wsgi:application"],
         "gunicorn": ["-m", "gunicorn", "--workers=4", "--bind=127.0.0.1:0", "wsgi:application"],
     }
 
     def __init__(self, environment, directory, server="waitress", **variables):
+        self.directory = directory
         self.log = []
         self.process = environment.run(environment.python, *self.COMMANDS[server], cwd=directory, **variables)
         for line in self.process.stdout:
@@ -123,7 +135,17 @@ class Visitor(requests.Session):
         self.headers["X-Forwarded-For"] = address or str(uuid.uuid4())
 
     def visit(self, route, **values):
-        return self.get(f"{self.server.url}/{route}", params=values, timeout=10)
+        return self.get(f"{self.server.url}/{route}", params=values, timeout=60)
+
+    def meet(self, other):
+        """Asks for `waits`, and once that waits, as somebody else for `comes`, which lets it go on. What it has read then."""
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(self.visit, "waits")
+            while not (self.server.directory / "waits").exists() and not waiting.done():
+                time.sleep(0.01)
+            # A page may go to the wrong visitor: the framework mixes these up as well.
+            other.visit("comes")
+        return self.ask("has_read")
 
     def ask(self, route, **values):
         """The JSON that a route answers with 200."""
