@@ -54,6 +54,8 @@ def application(sessions):
     os.environ["SESSIONS"] = sessions
     os.chdir(folder)
     sys.path.insert(0, str(folder))
+    # A document that is none is refused here; the framework would hide the reason in an error of its loader.
+    import config.session  # noqa: F401
     from wsgi import application
 
     return application

@@ -78,7 +78,7 @@ def test_it_does_what_the_cases_of_the_demo_in_cpp_ask(program):
     deselected = [f"--deselect=tests/test_demo.py::{name}" for name in NOT_OURS]
     # One driver is enough: what the drivers do is tested without an application.
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-k", "not memory", *deselected, "tests/test_demo.py"],
-                          cwd=ROOT, env={**os.environ, "HOLDALL_DEMO": str(program)}, capture_output=True, text=True, timeout=300)
+                          cwd=ROOT, env={**os.environ, "HOLDALL_DEMO": str(program)}, capture_output=True, text=True, timeout=900)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 75

@@ -1,5 +1,6 @@
 """Masonite 5 (`masonite-framework`): what `project start` makes, under waitress and under gunicorn with 4 workers."""
 
+import functools
 import json
 import re
 import shutil
@@ -8,14 +9,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
-from masonite_application import APPLICATIONS, Environment, Server, Visitor, linked
+from masonite_application import APPLICATIONS, Environment, Server, Visitor, interpreter, linked
 
-VERSION = "5.4.1"
+VERSIONS = ["5.4.1", "4.20.4"]
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    return Environment.of(VERSION, sys.executable, linked(tmp_path_factory.mktemp("library") / "library"))
+    """The environment of a version."""
+    library = linked(tmp_path_factory.mktemp("library") / "library")
+
+    @functools.cache
+    def environment(version):
+        python = sys.executable if version.startswith("5") else interpreter("3.11", "3.10")
+        return Environment.of(version, python, library)
+
+    return environment
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +32,11 @@ def scaffold(environment, tmp_path_factory):
     """An application as the framework's own command makes it, with a database."""
     directory = tmp_path_factory.mktemp("scaffold")
     options = ["--no-venv", "--no-git", "--no-serve", "--no-input"]
+    maker = environment("5.4.1")
     for command in (["project", "start", "application", *options], ["python", "craft", "migrate"]):
         cwd = directory / "application" if command[0] == "python" else directory
-        process = environment.run(environment.python.parent / command[0], *command[1:], cwd=cwd)
-        output = process.communicate(timeout=60)[0]
+        process = maker.run(maker.python.parent / command[0], *command[1:], cwd=cwd)
+        output = process.communicate(timeout=300)[0]
         assert process.returncode == 0, output
     return directory / "application"
 
@@ -36,29 +46,43 @@ def start(environment, scaffold, tmp_path_factory):
     """Starts an application once for each set of settings; they end with the tests."""
     servers = {}
 
-    def start(driver="file", provider="holdall", server="waitress", overlay=APPLICATIONS / "five", **settings):
-        key = json.dumps([driver, provider, server, str(overlay), settings])
+    def start(driver="file", provider="holdall", server="waitress", version="5.4.1", **settings):
+        key = json.dumps([driver, provider, server, version, settings])
         if key not in servers:
             directory = tmp_path_factory.mktemp("masonite")
             application = shutil.copytree(scaffold, directory / "application")
-            shutil.copytree(overlay, application, dirs_exist_ok=True)
+            shutil.copytree(APPLICATIONS / "five", application, dirs_exist_ok=True)
+            providers = application / "config" / "providers.py"
+            text = providers.read_text()
+            if version.startswith("4"):
+                # 4 fetches its scaffold from the network; the one of 5 has only this in it that 4 does not know.
+                text = re.sub(".*LoggingProvider.*\n", "", text)
             if provider == "holdall":
-                providers = application / "config" / "providers.py"
-                text = providers.read_text().replace("    SessionProvider,\n    Cache", "    SessionProvider,\n    Ours,\n    Cache")
-                providers.write_text(f"from holdall.masonite import SessionProvider as Ours\n{text}")
+                text = text.replace("    SessionProvider,\n    Cache", "    SessionProvider,\n    Ours,\n    Cache")
+                text = f"from holdall.masonite import SessionProvider as Ours\n{text}"
+            providers.write_text(text)
             document = {"default": driver, "cookie": {"secure": False}}
             document["drivers"] = {"file": {"type": "file", "path": f"{directory}/sessions"}}
-            servers[key] = Server(environment, application, server, TEST_HOLDALL=json.dumps(document | settings))
+            variables = {"TEST_HOLDALL": json.dumps(document | settings)}
+            servers[key] = Server(environment(version), application, server, **variables)
         return servers[key]
 
     yield start
     [server.stop() for server in servers.values()]
 
 
-@pytest.fixture(params=[("memory", "waitress"), ("file", "waitress"), ("file", "gunicorn")], ids="-".join)
+WALKED = [
+    ("5.4.1", "memory", "waitress"),
+    ("5.4.1", "file", "waitress"),
+    ("5.4.1", "file", "gunicorn"),
+    ("4.20.4", "file", "waitress"),
+]
+
+
+@pytest.fixture(params=WALKED, ids="-".join)
 def visitor(request, start):
-    driver, server = request.param
-    return Visitor(start(driver, server=server))
+    version, driver, server = request.param
+    return Visitor(start(driver, server=server, version=version))
 
 
 def shown(page):
@@ -68,7 +92,7 @@ def shown(page):
 
 def posted(visitor, route, **values):
     token = re.search(r"name='__token' value='(\w+)'", visitor.visit("dashboard").text)[1]
-    return visitor.post(f"{visitor.server.url}/{route}", data={"__token": token, **values}, timeout=10)
+    return visitor.post(f"{visitor.server.url}/{route}", data={"__token": token, **values}, timeout=60)
 
 
 VALUES = (1, 0, "", False, True, None, 1.5, "1.5", "true", "null", "123", [1, [2]], {"a": {"b": []}}, 2**70, "\u00e9")
@@ -130,7 +154,7 @@ def test_errors_and_old_input_reach_the_next_page_alone(visitor):
 def test_csrf_still_works(visitor):
     visitor.ask("set", key="name", value='"Ann"')
     assert posted(visitor, "form").text == "posted by Ann"
-    assert visitor.post(f"{visitor.server.url}/form", data={"__token": "x"}, timeout=10).status_code >= 400
+    assert visitor.post(f"{visitor.server.url}/form", data={"__token": "x"}, timeout=60).status_code >= 400
 
 
 def test_login_still_works_and_renews_the_session(visitor):
@@ -142,7 +166,7 @@ def test_login_still_works_and_renews_the_session(visitor):
     page = posted(visitor, "login", email="ann@example.com", password="correct horse")
     assert shown(page) == [("success", "Welcome")] and visitor.visit("who").text == "ann@example.com"
     assert visitor.cookies["sid"] != before and visitor.ask("get", key="cart") == [1]
-    assert requests.get(f"{visitor.server.url}/all", cookies={"sid": before}, timeout=10).json() == {}
+    assert requests.get(f"{visitor.server.url}/all", cookies={"sid": before}, timeout=60).json() == {}
 
 
 def test_two_visitors_have_two_sessions(visitor):
@@ -170,6 +194,44 @@ def test_errors_before_and_in_the_commit_save_nothing(visitor):
     assert visitor.ask("all") == {} and "sid" not in visitor.cookies
 
 
+def test_an_exclusive_session_is_free_again_when_its_request_has_failed(visitor):
+    for count in (1, 2):
+        visitor.visit("count_alone")
+        assert visitor.ask("get", key="count") == count
+        assert visitor.visit("fails_alone").status_code == 500
+    assert visitor.ask("all") == {"count": 2}
+
+
+def test_an_exclusive_session_shows_errors_once_as_any_other(visitor):
+    for page in ("alone", "dashboard"):
+        visitor.get(f"{visitor.server.url}/errs", allow_redirects=False, timeout=60)
+        assert "A name is required" in visitor.visit(page).text
+        assert "errors: {}" in visitor.visit("alone").text
+
+
+def test_a_read_only_session_refuses_what_changes_it(visitor):
+    visitor.ask("set", key="a", value="1")
+    assert visitor.visit("only_reads").text == "1: the session was opened read-only"
+    assert visitor.ask("all") == {"a": 1}
+
+
+def test_a_mode_that_comes_too_late_or_is_none_is_refused(visitor):
+    assert visitor.visit("too_late", mode="exclusive").text == 'start(mode="exclusive") comes before what changes the session, not after it'
+    assert visitor.visit("too_late", mode="shut").text == "a session's mode is one of shared, exclusive, read_only, not 'shut'"
+
+
+def test_nothing_of_a_discarded_request_is_saved(visitor):
+    response = visitor.visit("discarded")
+    assert response.json() == {"a": 2, "b": 2} and response.headers["Vary"] == "Cookie" and "sid" not in visitor.cookies
+    visitor.ask("set", key="a", value="1")
+    visitor.visit("discarded")
+    assert visitor.ask("all") == {"a": 1}
+
+
+def test_the_engines_manager_is_at_hand(visitor):
+    assert "commits" in visitor.ask("figures")
+
+
 def test_what_failed_is_saved_where_that_is_asked_for(start):
     visitor = Visitor(start(save_on_error=True))
     assert visitor.visit("fails").status_code == 500
@@ -186,7 +248,7 @@ def test_headers_that_are_there_are_kept_and_get_stricter(visitor):
 def test_https_is_what_the_server_or_a_named_proxy_says(start):
     def line(server):
         forwarded = {"X-Forwarded-Proto": "https"}
-        return requests.get(f"{server.url}/set?key=a&value=1", headers=forwarded, timeout=10).headers["Set-Cookie"]
+        return requests.get(f"{server.url}/set?key=a&value=1", headers=forwarded, timeout=60).headers["Set-Cookie"]
 
     cookie = {"name": "sid", "secure": "auto"}
     assert not re.search(r"sid=[^,]*; Secure", line(start(cookie=cookie)))
@@ -198,6 +260,8 @@ def test_the_next_request_policy(start):
     visitor.ask("flash", key="x", value="1")
     prefetched = visitor.get(f"{visitor.server.url}/get", params={"key": "x"}, headers={"Purpose": "prefetch"})
     assert prefetched.json() == 1
+    refused = visitor.visit("refuses")
+    assert (refused.status_code, refused.text) == (422, "1")
     assert visitor.ask("get", key="x") == 1 and visitor.ask("get", key="x") is None
     visitor.ask("flash", key="x", value="1")
     assert shown(visitor.visit("twice")) == [("success", "Through two redirects")]
@@ -206,51 +270,123 @@ def test_the_next_request_policy(start):
     assert "errors: {}" in visitor.visit("dashboard").text
 
 
-def test_four_workers_count_exactly(start):
+@pytest.mark.parametrize("route", ["worker", "count_alone"])
+def test_four_workers_count_exactly(start, route):
     visitor = Visitor(start(server="gunicorn"))
     visitor.ask("set", key="count", value="0")
 
     def count(_):
-        return requests.get(f"{visitor.server.url}/worker", cookies=visitor.cookies, timeout=30).text
+        return requests.get(f"{visitor.server.url}/{route}", cookies=visitor.cookies, timeout=60).text
 
+    workers, rounds = set(), 0
     with ThreadPoolExecutor(8) as pool:
-        workers = set(pool.map(count, range(160)))
-    assert len(workers) > 1 and visitor.ask("get", key="count") == 160
+        # As a rule one round is enough for more than one of them to have a share.
+        while rounds < 1 or (len(workers) < 2 and rounds < 20):
+            workers |= set(pool.map(count, range(80)))
+            rounds += 1
+    assert len(workers) > 1 and visitor.ask("get", key="count") == 80 * rounds
 
 
 # The framework's own session fails what ours passes.
 
 
-@pytest.fixture
-def theirs(start):
-    return Visitor(start(provider="framework"))
+@pytest.fixture(params=VERSIONS)
+def both(request, start):
+    """A visitor of the framework's own session, and one of ours."""
+
+    def both(**how):
+        return [Visitor(start(provider=provider, version=request.param, **how)) for provider in ("framework", "holdall")]
+
+    return both
 
 
-def test_defect_data_is_forged(theirs, start):
+def test_defect_data_is_forged(both):
     forged = {"Cookie": "s_admin=forged"}
-    assert requests.get(f"{theirs.server.url}/get?key=admin", headers=forged, timeout=10).json() == "forged"
-    ours = start()
-    assert requests.get(f"{ours.url}/get?key=admin", headers=forged, timeout=10).json() is None
+    found = [requests.get(f"{visitor.server.url}/get?key=admin", headers=forged, timeout=60).json() for visitor in both()]
+    assert found == ["forged", None]
 
 
-def test_defect_values_change_or_vanish(theirs):
-    for given, becomes in [("true", True), ("1.5", 1.5), ("null", None)]:
-        theirs.ask("set", key="k", value=json.dumps(given))
-        assert theirs.ask("get", key="k") == becomes
-    assert theirs.visit("set_and_get", value="1.5").status_code == 500
-    theirs.ask("set", key="a", value="1")
-    assert theirs.ask("all")["a"] == "1"
-    assert theirs.visit("increment", key="missing").status_code == 500
+def test_defect_an_identity_is_chosen_by_the_client(both):
+    # Ten letters of no secret generator, taken as they come. The token of every form is made of it, and the key in Redis.
+    theirs, ours = both()
+    assert re.fullmatch("[A-Z0-9]{10}", theirs.visit("sessid").text)
+    chosen = {"Cookie": "SESSID=CHOSEN4YOU; sid=" + "A" * 43}
+    assert requests.get(f"{theirs.server.url}/sessid", headers=chosen, timeout=60).text == "CHOSEN4YOU"
+    response = requests.get(f"{ours.server.url}/set?key=a&value=1", headers=chosen, timeout=60)
+    assert response.cookies["sid"] != "A" * 43
+    assert requests.get(f"{ours.server.url}/all", headers=chosen, timeout=60).json() == {}
 
 
-def test_defect_what_is_set_after_a_delete_is_lost(theirs):
-    assert theirs.ask("delete_then_set") is None and theirs.ask("delete_and_has") is True
+@pytest.mark.parametrize(("given", "becomes"), [("true", True), ("1.5", 1.5), ("null", None), ('{"a":1}', {"a": 1})])
+def test_defect_text_that_looks_like_json_changes(both, given, becomes):
+    for visitor, found in zip(both(), (becomes, given), strict=True):
+        visitor.ask("set", key="k", value=json.dumps(given))
+        assert visitor.ask("get", key="k") == found
 
 
-def test_defect_a_key_is_mangled(theirs, start):
-    for visitor, found in ((theirs, None), (Visitor(start()), 1)):
+def test_defect_a_float_or_a_tuple_raises(both):
+    theirs, ours = both()
+    assert theirs.visit("set_and_get", value="1.5").status_code == 500 and ours.ask("set_and_get", value="1.5") == 1.5
+    assert theirs.visit("tuple").status_code == 500 and ours.ask("tuple") == [1, 2]
+
+
+def test_defect_none_is_not_kept(both):
+    for visitor, found in zip(both(), (False, True), strict=True):
+        visitor.ask("set", key="k", value="null")
+        assert visitor.ask("has", key="k") is found
+
+
+def test_defect_all_gives_json_text(both):
+    for visitor, found in zip(both(), ("1", 1), strict=True):
+        visitor.ask("set", key="a", value="1")
+        assert visitor.ask("all")["a"] == found
+
+
+def test_defect_a_number_that_is_missing_cannot_be_added_to(both):
+    theirs, ours = both()
+    assert theirs.visit("increment", key="n").status_code == 500
+    ours.ask("increment", key="n")
+    assert ours.ask("get", key="n") == 1
+
+
+def test_defect_what_was_deleted_is_there_and_what_is_set_then_is_lost(both):
+    theirs, ours = both()
+    assert theirs.ask("delete_and_has") is True and ours.ask("delete_and_has") is False
+    assert theirs.ask("delete_then_set") is None and ours.ask("delete_then_set") == 2
+
+
+def test_defect_flush_leaves_flash(both):
+    theirs, ours = both()
+    assert theirs.ask("flash_then_flush") is True and ours.ask("flash_then_flush") is False
+
+
+def test_defect_a_flash_hides_data_for_good(both):
+    theirs, ours = both()
+    assert theirs.ask("flash_over_data") == ["flash", None] and ours.ask("flash_over_data") == ["data", "data"]
+
+
+def test_defect_a_key_is_mangled(both):
+    for visitor, found in zip(both(), (None, 1), strict=True):
         visitor.ask("set", key="s_x", value="1")
         assert visitor.ask("get", key="s_x") == found
+
+
+def test_defect_a_body_that_is_none_is_answered_with_somebody_elses_session(both):
+    # The framework has failed before it makes the request's own response, and sends the one before once more.
+    for visitor, found in zip(both(), ("secret", None), strict=True):
+        visitor.ask("set", key="name", value='"secret"')
+        stranger = Visitor(visitor.server)
+        broken = {"data": "{", "headers": {"Content-Type": "application/json"}}
+        stranger.post(f"{visitor.server.url}/form", **broken, timeout=60)
+        assert "sid" not in stranger.cookies and stranger.ask("get", key="name") == found
+
+
+def test_defect_two_threads_mix_up_sessions(both):
+    for visitor, found in zip(both(server="threads"), ("Ben", "Ann"), strict=True):
+        other = Visitor(visitor.server)
+        visitor.ask("set", key="name", value='"Ann"')
+        other.ask("set", key="name", value='"Ben"')
+        assert visitor.meet(other) == [found]
 
 
 # The documents.
@@ -265,10 +401,10 @@ def test_the_example_of_the_documents_runs(environment, scaffold, tmp_path):
     for name, block in blocks:
         file = application / name
         file.write_text((file.read_text() if name.startswith("config") else "") + block)
-    server = Server(environment, application)
+    server = Server(environment("5.4.1"), application)
     try:
         visitor = Visitor(server)
-        assert [visitor.get(server.url, timeout=10).text for _ in range(3)] == ["visits: 1", "visits: 2", "visits: 3"]
+        assert [visitor.get(server.url, timeout=60).text for _ in range(3)] == ["visits: 1", "visits: 2", "visits: 3"]
     finally:
         server.stop()
     assert list((application / "storage" / "sessions").iterdir())

@@ -5,14 +5,14 @@ from masonite.routes import Route
 from masonite.utils.structures import load
 
 from app.middlewares.AnswerHead import AnswerHead
-from app.middlewares.OpenSession import OpenSession
 from app.middlewares.RefuseLargeForm import RefuseLargeForm
+from app.middlewares.StartSession import StartSession
 from app.middlewares.VerifyCsrfToken import VerifyCsrfToken
 
 
 class Kernel:
     http_middleware = [RefuseLargeForm, AnswerHead]
-    route_middleware = {"session": [OpenSession], "csrf": [VerifyCsrfToken]}
+    route_middleware = {"session": [StartSession], "csrf": [VerifyCsrfToken]}
 
     def __init__(self, application):
         self.application = application

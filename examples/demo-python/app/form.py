@@ -28,4 +28,4 @@ def complaint(text, what):
 def complain(session, why, name, text):
     """Says why not, and keeps what was typed, so that it need not be typed again."""
     session.flash("problem", why)
-    session.flash_input({name: text})
+    session.session.flash_input({name: text})

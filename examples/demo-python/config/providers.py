@@ -4,12 +4,13 @@ from masonite.providers import (
     ExceptionProvider,
     HelpersProvider,
     RouteProvider,
+    SessionProvider,
     ViewProvider,
 )
 
 from app.providers.HttpProvider import HttpProvider
 from app.providers.ProblemProvider import ProblemProvider
-from app.providers.SessionProvider import SessionProvider
+from app.providers.SessionProvider import SessionProvider as HoldallSessionProvider
 
 # The route comes last: what it needs is there by then.
 PROVIDERS = [
@@ -21,5 +22,6 @@ PROVIDERS = [
     ExceptionProvider,
     ProblemProvider,
     SessionProvider,
+    HoldallSessionProvider,
     RouteProvider,
 ]

@@ -14,8 +14,9 @@ def pretty(value):
 
 class PageController(Controller):
     def home(self, request: Request, view: View):
-        return view.render("home", {"visits": request.session.increment("visits")})
+        request.session.increment("visits")
+        return view.render("home", {"visits": request.session.get("visits")})
 
     def session(self, request: Request, view: View):
-        figures = request.app.make("sessions").stats()
+        figures = request.session.manager.stats()
         return view.render("session", {"data": pretty(request.session.all()), "figures": pretty(figures)})

@@ -15,12 +15,12 @@ class SignInController(Controller):
         else:
             session.set("user", name)
             # Rights are gained: whoever knew the id of before must not know the one of after (OWASP, session fixation).
-            session.regenerate()
+            session.session.regenerate()
             session.flash("notice", f"Welcome, {name}.")
         return response.redirect("/", status=303)
 
     def sign_out(self, request: Request, response: Response):
-        request.session.invalidate()
+        request.session.session.invalidate()
         # After invalidate(), so it is the first thing in the new session.
         request.session.flash("notice", "You are signed out.")
         return response.redirect("/", status=303)

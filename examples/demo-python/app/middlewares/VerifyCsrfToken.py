@@ -8,9 +8,9 @@ from app.problem import problem
 
 class VerifyCsrfToken(Middleware):
     def before(self, request, response):
-        if request.session.csrf_matches(field(request, "csrf_token")):
+        if request.session.session.csrf_matches(field(request, "csrf_token")):
             return request
-        # The session just ends here, without a commit, so nothing changes.
+        request.session.discard()
         return problem(
             request.app,
             403,

@@ -14,8 +14,7 @@ from masonite.drivers.BaseDriver import BaseDriver  # type: ignore
 from masonite.managers.SessionManager import SessionManager as FrameworkManager  # type: ignore
 from masonite.request import Request  # type: ignore
 
-import holdall
-from holdall.masonite.sessions import RequestSessions
+from holdall.masonite.sessions import EngineSession
 from holdall.masonite.settings import Settings
 
 # They end a 200 response with `reset(flash_only=True)`, which would take a message that this very request has set. The
@@ -23,29 +22,25 @@ from holdall.masonite.settings import Settings
 AGERS = ("masonite.providers.StartResponseProvider", "masonite.middleware.ResponseMiddleware")
 
 
-class SessionDriver(SessionContract, BaseDriver):  # type: ignore
+class SessionDriver(EngineSession, SessionContract, BaseDriver):  # type: ignore
     """A visitor's session. `SessionManager.driver_class` gives the one of each driver, for the container."""
-
-    settings: Settings
-    name: str
 
     def __init__(self, request: Request) -> None:
         self.request = request
 
     @property
-    def environ(self) -> MutableMapping[str, Any]:
-        """The request's environ."""
+    def _environ(self) -> MutableMapping[str, Any]:
         environ: MutableMapping[str, Any] = self.request.environ
         return environ
 
-    @property
-    def session(self) -> holdall.Session:
-        """The engine's session, with all it can do beyond the documents."""
-        return RequestSessions.of(self.environ, self.settings).open(self.name)
+    def start(self, *, mode: str) -> "SessionDriver":
+        """Opens the session "exclusive", so that nobody else changes it until this request has ended, or "read_only".
+        Comes before what changes it; what was read before is read again."""
+        return self._start(mode)
 
     def get(self, key: str) -> Any:
         """The value of a key, data or flash; None where it is missing."""
-        return self.session.get(key)
+        return self._seen.get(key)
 
     def set(self, key: str, value: Any) -> None:
         """Sets a key."""
@@ -53,15 +48,15 @@ class SessionDriver(SessionContract, BaseDriver):  # type: ignore
 
     def has(self, key: str) -> bool:
         """Whether a key is there, whatever its value."""
-        return self.session.exists(key)
+        return self._seen.exists(key)
 
     def all(self) -> dict[str, Any]:
         """All data and flash, in a dict of its own."""
-        return self.session.all()
+        return self._seen.all()
 
     def delete(self, key: str) -> bool:
         """Deletes a key, data and flash. Whether there was one."""
-        was_there = self.session.exists(key)
+        was_there = self._seen.exists(key)
         self.session.delete(key)
         return was_there
 
@@ -93,9 +88,9 @@ class SessionDriver(SessionContract, BaseDriver):  # type: ignore
 
     def get_flashed_messages(self) -> dict[str, Any]:
         """All flash that no data hides. It is cleared."""
-        everything = self.session.all()
+        everything = self._seen.all()
         self.session.reset(flash_only=True)
-        return {key: value for key, value in everything.items() if not self.session.exists(key)}
+        return {key: value for key, value in everything.items() if not self._seen.exists(key)}
 
     def get_error_messages(self) -> list[Any]:
         """The messages of the flashed `errors`, in one list. Clears flash."""
@@ -112,7 +107,7 @@ class SessionManager(FrameworkManager):  # type: ignore
 
     def driver_class(self, name: str) -> type[SessionDriver]:
         """The class that the container knows a driver by."""
-        members = {"settings": self.settings, "name": name, "_manager": self}
+        members = {"settings": self.settings, "_driver": name, "_manager": self}
         return type(f"Session{name.capitalize()}Driver", (SessionDriver,), members)
 
     def driver(self, driver: Any) -> SessionDriver:

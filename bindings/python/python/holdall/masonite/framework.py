@@ -8,21 +8,21 @@ application's environ.
 from __future__ import annotations
 
 import json
+from collections.abc import MutableMapping
 from typing import Any
 
 from masonite.configuration import config  # type: ignore
 from masonite.providers import Provider  # type: ignore
 from masonite.validation import MessageBag  # type: ignore
 
-import holdall
+from holdall._response import Headers
 from holdall.errors import HoldallError, UnsupportedError
 from holdall.masonite.handler import SessionHandler
-from holdall.masonite.headers import Headers
-from holdall.masonite.sessions import RequestSessions
+from holdall.masonite.sessions import EngineSession
 from holdall.masonite.settings import Settings
 
 
-class Session:
+class Session(EngineSession):
     """The sessions of whichever request is under way."""
 
     def __init__(self, application: Any, settings: Settings, driver: str | None = None) -> None:
@@ -31,22 +31,19 @@ class Session:
         self._driver = driver
 
     @property
-    def session(self) -> holdall.Session:
-        """The engine's session, with all it can do beyond the framework's calls."""
-        sessions = self._sessions
-        return sessions.open(self._driver or sessions.active)
-
-    @property
-    def _sessions(self) -> RequestSessions:
-        return RequestSessions.of(self.application.make("environ"), self.settings)
+    def _environ(self) -> MutableMapping[str, Any]:
+        environ: MutableMapping[str, Any] = self.application.make("environ")
+        return environ
 
     def get(self, key: str) -> Any:
         """The value of a key, data or flash; None where it is missing."""
-        text = self.session.get_json(key)
-        if text is None or self.session.exists(key):
-            return self.session.get(key)
+        session = self._seen
+        text = session.get_json(key)
+        if text is None or session.exists(key):
+            return session.get(key)
         # A message that was consumed: the caller's own, whatever is flashed under the same key from here on.
-        return json.loads(text)
+        value = self._sessions.taken[self._driver_name, key] = json.loads(text)
+        return value
 
     def set(self, key: str, value: Any) -> None:
         """Sets a key."""
@@ -54,17 +51,22 @@ class Session:
 
     def has(self, key: str) -> bool:
         """Whether a key is there, whatever its value."""
-        return self.session.exists(key)
+        return self._seen.exists(key)
 
     def all(self) -> dict[str, Any]:
         """All data and flash, in a dict of its own."""
-        return self.session.all()
+        return self._seen.all()
 
     get_data = all
 
     def pull(self, key: str) -> Any:
         """The value of a key, which is deleted."""
-        return self.session.pull(key)
+        if self._seen.data_json(key) is not None:
+            return self.session.pull(key)
+        value = self._seen.pull(key)
+        if value is not None:
+            self._sessions.taken[self._driver_name, key] = value
+        return value
 
     def delete(self, key: str) -> None:
         """Deletes a key, data and flash."""
@@ -80,7 +82,13 @@ class Session:
 
     def flash(self, key: str, value: Any) -> None:
         """Keeps a value until it has been shown."""
-        self.session.flash(key, _plain(value))
+        taken = self._sessions.taken
+        if value is not None and value is taken.get((self._driver_name, key)):
+            # How SessionMiddleware looks at `errors`.
+            del taken[self._driver_name, key]
+            self._seen.flash(key, value)
+        else:
+            self.session.flash(key, _plain(value))
 
     def increment(self, key: str, count: int = 1) -> None:
         """Adds to a number, which is 0 where the key is missing. Parallel requests all count."""
@@ -90,12 +98,16 @@ class Session:
         """Takes from a number."""
         self.session.decrement(key, count)
 
-    def start(self, driver: str | None = None) -> Session:
-        """Chooses the driver for the rest of the request: the default where none is named."""
+    def start(self, driver: str | None = None, *, mode: str | None = None) -> Session:
+        """Chooses the driver for the rest of the request: the default where none is named.
+
+        `mode` "exclusive": nobody else changes the session until this request has ended; "read_only": it is not changed.
+        Comes before what changes it; what was read before is read again.
+        """
         name = driver or self.settings.default
         self.settings.manager(name)
         self._sessions.active = name
-        return self
+        return self._start(mode)
 
     def driver(self, driver: str) -> Session:
         """The session of another driver, in the same request."""
@@ -127,11 +139,10 @@ class SessionProvider(Provider):  # type: ignore
     def register(self) -> None:
         """Reads HOLDALL in config/session.py, once."""
         given = dict(config("session.holdall") or {})
-        settings = Settings(given, default=given.pop("default", "memory"), flash="on_read")
+        settings = Settings(given, default=given.pop("default", None), flash="on_read")
         self.application.bind("session", Session(self.application, settings))
         handler = SessionHandler(
             self.application.get_response_handler(),
-            shows_flash=lambda status: not 300 <= status < 400,
             failed=self._failed,
         )
         self.application.set_response_handler(handler)

@@ -9,27 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from holdall._response import Headers, with_session
 from holdall.errors import HoldallError
-from holdall.masonite.headers import Headers, with_commit
-from holdall.masonite.sessions import KEY, RequestSessions
+from holdall.masonite.sessions import KEY, UNDER_WAY, RequestSessions
 
 
 class SessionHandler:
     """`application`, with its sessions saved.
 
-    `shows_flash` says for a status whether flash messages have been shown; `failed` hands an error to the framework and
-    gives status and headers of its answer.
+    `failed` hands an error to the framework and gives status and headers of its answer.
     """
 
     def __init__(
         self,
         application: Callable[..., Iterable[bytes]],
         *,
-        shows_flash: Callable[[int], bool],
         failed: Callable[[HoldallError], tuple[str, Headers]],
     ) -> None:
         self._application = application
-        self._shows_flash = shows_flash
         self._failed = failed
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -37,10 +34,21 @@ class SessionHandler:
             sessions = environ.get(KEY)
             if isinstance(sessions, RequestSessions):
                 try:
-                    sessions.commit(int(status[:3]), self._shows_flash)
+                    sessions.commit(int(status[:3]))
                 except HoldallError as error:
                     status, headers = self._failed(error)
-                headers = with_commit(headers, sessions.headers)
+                finally:
+                    sessions.close()
+                headers = with_session(headers, sessions.headers)
             return start_response(status, headers, *more)
 
-        return self._application(environ, start)
+        before = UNDER_WAY.set(environ)
+        try:
+            return self._application(environ, start)
+        except BaseException:
+            sessions = environ.get(KEY)
+            if isinstance(sessions, RequestSessions):
+                sessions.close()
+            raise
+        finally:
+            UNDER_WAY.reset(before)

@@ -12,10 +12,10 @@ from typing import Any
 import masonite  # type: ignore
 from masonite.provider import ServiceProvider  # type: ignore
 
+from holdall._response import Headers
 from holdall.errors import HoldallError, InvalidConfigError
 from holdall.masonite.drivers import SessionManager
 from holdall.masonite.handler import SessionHandler
-from holdall.masonite.headers import Headers
 from holdall.masonite.settings import Settings
 
 
@@ -38,9 +38,7 @@ class SessionProvider(ServiceProvider):  # type: ignore
             self.app.bind(f"Session{name.capitalize()}Driver", manager.driver_class(name))
         # As WhitenoiseProvider does it: wsgi.py asks for this key in the end.
         if self.app.has("WSGI"):
-            application = self.app.make("WSGI")
-            handler = SessionHandler(application, shows_flash=lambda status: status == 200, failed=self._failed)
-            self.app.bind("WSGI", handler)
+            self.app.bind("WSGI", SessionHandler(self.app.make("WSGI"), failed=self._failed))
 
     def boot(self) -> None:
         """Binds the session of this request."""

@@ -19,7 +19,7 @@ IDENTITIES = ("cookie", "ip")
 class Settings:
     """One application's settings."""
 
-    def __init__(self, given: Mapping[str, Any], *, default: str, flash: str) -> None:
+    def __init__(self, given: Mapping[str, Any], *, default: str | None, flash: str) -> None:
         fields = dict(given)
         self.identity = fields.pop("identity", "cookie")
         if self.identity not in IDENTITIES:
@@ -28,14 +28,20 @@ class Settings:
             raise InvalidConfigError('HOLDALL["identity"] "ip" needs a HOLDALL["keyed_secret"]')
         self.save_on_error = _boolean("save_on_error", fields.pop("save_on_error", False))
         self._proxies = _networks(fields.pop("trusted_proxies", ()))
-        # Masonite itself asks for the driver called memory at the end of a request, whatever the default is.
-        drivers = {"memory": {"type": "memory"}, **fields.pop("drivers", {})}
-        if default not in drivers:
-            raise InvalidConfigError(_no_driver(default, drivers))
         fields.setdefault("flash", flash)
-        manager = holdall.SessionManager(fields, drivers=drivers, default=default)
         self.flash = fields["flash"]
-        self.default = default
+        if default is None and "url" in fields:
+            manager = holdall.SessionManager(fields)
+            drivers = manager.config()["drivers"]
+            default = manager.config()["default"]
+        else:
+            default = default or _only(fields.get("drivers"))
+            # Masonite itself asks for the driver called memory at the end of a request, whatever the default is.
+            drivers = {"memory": {"type": "memory"}, **fields.pop("drivers", {})}
+            if default not in drivers:
+                raise InvalidConfigError(_no_driver(default, drivers))
+            manager = holdall.SessionManager(fields, drivers=drivers, default=default)
+        self.default: str = default
         self._managers = {name: manager if name == default else manager.driver(name) for name in drivers}
 
     @property
@@ -73,6 +79,15 @@ class Settings:
         except ValueError:
             return False
         return any(parsed in network for network in self._proxies)
+
+
+def _only(drivers: Mapping[str, Any] | None) -> str:
+    """The default driver where nobody says which it is."""
+    if drivers is None:
+        return "memory"
+    if len(drivers) != 1:
+        raise InvalidConfigError('HOLDALL["default"]: say which of HOLDALL["drivers"] it is')
+    return next(iter(drivers))
 
 
 def _no_driver(name: str, drivers: Mapping[str, Any]) -> str:

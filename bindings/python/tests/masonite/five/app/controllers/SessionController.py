@@ -2,6 +2,9 @@
 
 import json
 import os
+import threading
+import time
+from pathlib import Path
 
 import tldextract
 from masonite.authentication import Auth
@@ -12,8 +15,12 @@ from masonite.response import Response
 from masonite.validation import MessageBag
 from masonite.views import View
 
+from holdall import HoldallError, MisuseError
+
 # Masonite looks every host up in a list that this package would fetch from the network.
 tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())
+
+OTHER, READ = threading.Event(), []
 
 
 def _call(request, method, *names, **values):
@@ -147,3 +154,77 @@ class SessionController(Controller):
 
     def who(self, request: Request):
         return request.user().email if request.user() else "nobody"
+
+    def count_alone(self):
+        """Between reading and writing, others are kept out only by the lock."""
+        Session.start(mode="exclusive")
+        count = Session.get("count") or 0
+        time.sleep(0.002)
+        Session.set("count", count + 1)
+        return str(os.getpid())
+
+    def fails_alone(self):
+        Session.start(mode="exclusive")
+        Session.set("failed", True)
+        raise RuntimeError("on purpose")
+
+    def alone(self, view: View):
+        Session.start(mode="exclusive")
+        return view.render("dashboard")
+
+    def only_reads(self, request: Request):
+        Session.start(mode="read_only")
+        try:
+            Session.set("a", 2)
+        except MisuseError as error:
+            return f"{Session.get('a')}: {error}"
+
+    def too_late(self, request: Request):
+        Session.set("a", 2)
+        try:
+            Session.start(mode=request.input("mode"))
+        except HoldallError as error:
+            return str(error)
+
+    def discarded(self):
+        Session.set("a", 2)
+        Session.discard()
+        Session.set("b", 2)
+        return json.dumps(Session.all())
+
+    def refuses(self, response: Response):
+        return response.view(json.dumps(Session.get("x")), 422)
+
+    def figures(self):
+        return json.dumps(sorted(Session.manager.stats()))
+
+    def tuple(self):
+        Session.set("pair", (1, 2))
+        return json.dumps(Session.get("pair"))
+
+    def flash_over_data(self):
+        Session.set("k", "data")
+        Session.flash("k", "flash")
+        return json.dumps([Session.get("k"), Session.get("k")])
+
+    def flash_then_flush(self):
+        Session.flash("k", "flash")
+        Session.flush()
+        return json.dumps(Session.has("k"))
+
+    def sessid(self, request: Request):
+        return request.cookie("SESSID")
+
+    def waits(self):
+        """Reads when another request has come in between."""
+        Path("waits").touch()
+        assert OTHER.wait(60)
+        READ.append(Session.get("name"))
+        return "null"
+
+    def comes(self):
+        OTHER.set()
+        return "null"
+
+    def has_read(self):
+        return json.dumps(READ)

@@ -1,8 +1,12 @@
 """What the documents do with a session, a route each."""
 
 import json
+import threading
+from pathlib import Path
 
 import masonite
+
+OTHER, READ = threading.Event(), []
 
 
 def _given(name):
@@ -102,6 +106,53 @@ class SessionController:
     def fails(self):
         request().session.set("failed", True)  # noqa: F821
         raise RuntimeError("on purpose")
+
+    def fails_alone(self):
+        request().session.start(mode="exclusive")  # noqa: F821
+        raise RuntimeError("on purpose")
+
+    def count_alone(self):
+        session = request().session.start(mode="exclusive")  # noqa: F821
+        session.set("count", (session.get("count") or 0) + 1)
+        return json.dumps(session.get("count"))
+
+    def only_reads(self):
+        session = request().session.start(mode="read_only")  # noqa: F821
+        try:
+            session.set("a", 2)
+        except RuntimeError as error:
+            return f"{session.get('a')}: {error}"
+
+    def too_late(self):
+        request().session.set("a", 2)  # noqa: F821
+        try:
+            request().session.start(mode=_given("mode"))  # noqa: F821
+        except (RuntimeError, ValueError) as error:
+            return str(error)
+
+    def discarded(self):
+        session = request().session  # noqa: F821
+        session.set("a", 2)
+        session.discard()
+        session.set("b", 2)
+        return json.dumps(session.all())
+
+    def waits(self):
+        """Reads when another request has come in between."""
+        Path("waits").touch()
+        assert OTHER.wait(60)
+        READ.append(request().session.get("name"))  # noqa: F821
+        return "null"
+
+    def comes(self):
+        OTHER.set()
+        return "null"
+
+    def has_read(self):
+        return json.dumps(READ)
+
+    def figures(self):
+        return json.dumps(sorted(request().session.manager.stats()))  # noqa: F821
 
     def messages(self):
         """2.3 and 3.0 have these besides."""
