@@ -139,7 +139,7 @@ class SessionProvider(Provider):  # type: ignore
     def register(self) -> None:
         """Reads HOLDALL in config/session.py, once."""
         given = dict(config("session.holdall") or {})
-        settings = Settings(given, default=given.pop("default", None), flash="on_read")
+        settings = Settings(given, default=given.pop("default", None), flash="on_read", key=config("application.key"))
         self.application.bind("session", Session(self.application, settings))
         handler = SessionHandler(
             self.application.get_response_handler(),

@@ -30,7 +30,8 @@ class SessionProvider(ServiceProvider):  # type: ignore
         given = getattr(config, "HOLDALL", {})
         if "default" in given:
             raise InvalidConfigError('HOLDALL["default"]: the default driver is what DRIVER says')
-        manager = SessionManager(self.app, Settings(given, default=config.DRIVER, flash="next_request"))
+        key = getattr(import_module("config.application"), "KEY", None)
+        manager = SessionManager(self.app, Settings(given, default=config.DRIVER, flash="next_request", key=key))
         # A copy, because containers from 2.3 on refuse modules.
         self.app.bind("SessionConfig", SimpleNamespace(**vars(config)))
         self.app.bind("SessionManager", manager)

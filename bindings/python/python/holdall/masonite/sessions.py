@@ -54,7 +54,7 @@ class RequestSessions:
     def open(self, driver: str) -> holdall.Session:
         """The session that a driver keeps for this visitor, the same object all through the request."""
         manager = self._settings.manager(driver)
-        address = self._settings.address(self._environ) if self._settings.identity == "ip" else None
+        address = self._settings.address(self._environ) if self._settings.is_keyed(driver) else None
         session = self._sessions.get((driver, address))
         if session is None:
             if self._has_begun:

@@ -6,6 +6,8 @@ environ, and neither a container nor a response.
 
 from __future__ import annotations
 
+import base64
+import hmac
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -14,13 +16,17 @@ import holdall
 from holdall.errors import InvalidArgumentError, InvalidConfigError, UnsupportedError
 
 IDENTITIES = ("cookie", "ip")
+PURPOSE = b"holdall.masonite: sessions sealed under the application's key, version 1"
 
 
 class Settings:
     """One application's settings."""
 
-    def __init__(self, given: Mapping[str, Any], *, default: str | None, flash: str) -> None:
+    def __init__(self, given: Mapping[str, Any], *, default: str | None, flash: str, key: object = None) -> None:
+        """`key`: the application's, of which one to seal with is made where HOLDALL has none."""
         fields = dict(given)
+        if "keys" not in fields:
+            fields["keys"] = _made_from(key)
         self.identity = fields.pop("identity", "cookie")
         if self.identity not in IDENTITIES:
             raise InvalidConfigError(f'HOLDALL["identity"] is "cookie" or "ip", not {self.identity!r}')
@@ -36,12 +42,14 @@ class Settings:
             default = manager.config()["default"]
         else:
             default = default or _only(fields.get("drivers"))
-            # Masonite itself asks for the driver called memory at the end of a request, whatever the default is.
-            drivers = {"memory": {"type": "memory"}, **fields.pop("drivers", {})}
+            # The framework has these two. At the end of a request it asks for the one called memory, whatever the default is.
+            own = {"memory": {"type": "memory"}, **({"cookie": {"type": "cookie"}} if fields["keys"] else {})}
+            drivers = {**own, **fields.pop("drivers", {})}
             if default not in drivers:
                 raise InvalidConfigError(_no_driver(default, drivers))
             manager = holdall.SessionManager(fields, drivers=drivers, default=default)
         self.default: str = default
+        self._client_side = {name for name, options in drivers.items() if options.get("type") == "cookie"}
         self._managers = {name: manager if name == default else manager.driver(name) for name in drivers}
 
     @property
@@ -54,6 +62,10 @@ class Settings:
         if driver not in self._managers:
             raise InvalidArgumentError(_no_driver(driver, self._managers))
         return self._managers[driver]
+
+    def is_keyed(self, driver: str) -> bool:
+        """Whether a driver's sessions belong to addresses. What is kept in the cookie itself belongs to its cookie."""
+        return self.identity == "ip" and driver not in self._client_side
 
     def address(self, environ: Mapping[str, Any]) -> str:
         """The client's address: what connected, or whom the named proxies say they speak for."""
@@ -81,6 +93,19 @@ class Settings:
         return any(parsed in network for network in self._proxies)
 
 
+def _made_from(key: object) -> list[str]:
+    """A ring of one key, made from the application's; empty where that is none."""
+    text = key.decode("ascii", "replace") if isinstance(key, bytes) else key
+    try:
+        # The engine says what is a key; what can be guessed would not look like it any more once it is hashed.
+        holdall.SessionManager(url="cookie:", keys=[text])
+    except InvalidConfigError:
+        return []
+    # The framework encrypts its own cookies under the same bytes, so that they are not used here themselves.
+    made = hmac.digest(base64.urlsafe_b64decode(f"{text}=".replace("/", "_").replace("+", "-")), PURPOSE, "sha256")
+    return [base64.urlsafe_b64encode(made).decode()]
+
+
 def _only(drivers: Mapping[str, Any] | None) -> str:
     """The default driver where nobody says which it is."""
     if drivers is None:
@@ -92,7 +117,7 @@ def _only(drivers: Mapping[str, Any] | None) -> str:
 
 def _no_driver(name: str, drivers: Mapping[str, Any]) -> str:
     there = ", ".join(f'"{driver}"' for driver in drivers)
-    hint = ". Sessions kept in the cookie itself are not offered" if name == "cookie" else ""
+    hint = '. "cookie" needs HOLDALL["keys"], or 32 random bytes as KEY in config/application.py' if name == "cookie" else ""
     return f'there is no session driver "{name}": HOLDALL["drivers"] in config/session.py has {there}{hint}'
 
 

@@ -94,13 +94,14 @@ class SessionController(Controller):
     def dashboard(self, view: View):
         return view.render("dashboard")
 
-    def fly(self, view: View):
-        Session.driver("file").set("where", "file")
+    def fly(self, request: Request, view: View):
+        driver = request.input("driver")
+        Session.driver(driver).set("where", driver)
         return view.render("dashboard")
 
     def refused(self):
         try:
-            Session.driver("cookie")
+            Session.driver("redis")
         except ValueError as error:
             return str(error)
 
@@ -228,3 +229,41 @@ class SessionController(Controller):
 
     def has_read(self):
         return json.dumps(READ)
+
+    def perform(self, request: Request):
+        session = Session
+        answers = [getattr(session, name)(*given) for name, *given in json.loads(request.input("operations"))]
+        return json.dumps(answers)
+
+    def work(self):
+        user = Session.get("user")
+        time.sleep(0.001)
+        Session.set("work", 1)
+        return json.dumps(user)
+
+    def sign_out(self):
+        Session.session.invalidate()
+        return "null"
+
+    def regenerate(self):
+        Session.session.regenerate()
+        return "null"
+
+    def bad(self):
+        """What no session takes, and what it says."""
+        session, loop = Session, []
+        loop.append(loop)
+        given = {"key": (1, 1), "set": ("a", {1}), "bytes": ("a", b""), "NaN": ("a", float("nan")), "loop": ("a", loop)}
+        given |= {"long": ("a", "x" * 100_000_000), "long key": ("k" * 256, 1), "surrogate": ("a", "\ud800")}
+        said = {}
+        for name, (key, value) in given.items():
+            for call in (session.set, session.flash):
+                try:
+                    call(key, value)
+                except Exception as error:
+                    said.setdefault(name, []).append([[kind.__name__ for kind in type(error).__mro__], str(error)])
+        return json.dumps(said)
+
+    def file(self, response: Response):
+        Session.set("a", 1)
+        return response.download("page", "templates/dashboard.html")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import masonite
@@ -88,12 +89,13 @@ class SessionController:
         return view("dashboard")  # noqa: F821
 
     def fly(self):
-        self._manager().driver("file").set("where", "file")
+        driver = _given("driver")
+        self._manager().driver(driver).set("where", driver)
         return view("dashboard")  # noqa: F821
 
     def refused(self):
         try:
-            self._manager().driver("cookie").set("where", "cookie")
+            self._manager().driver("redis").set("where", "redis")
         except ValueError as error:
             return str(error)
 
@@ -153,6 +155,40 @@ class SessionController:
 
     def figures(self):
         return json.dumps(sorted(request().session.manager.stats()))  # noqa: F821
+
+    def perform(self):
+        session = request().session  # noqa: F821
+        answers = [getattr(session, name)(*given) for name, *given in json.loads(_given("operations"))]
+        return json.dumps(answers)
+
+    def work(self):
+        user = request().session.get("user")  # noqa: F821
+        time.sleep(0.001)
+        request().session.set("work", 1)  # noqa: F821
+        return json.dumps(user)
+
+    def sign_out(self):
+        request().session.session.invalidate()  # noqa: F821
+        return "null"
+
+    def regenerate(self):
+        request().session.session.regenerate()  # noqa: F821
+        return "null"
+
+    def bad(self):
+        """What no session takes, and what it says."""
+        session, loop = request().session, []  # noqa: F821
+        loop.append(loop)
+        given = {"key": (1, 1), "set": ("a", {1}), "bytes": ("a", b""), "NaN": ("a", float("nan")), "loop": ("a", loop)}
+        given |= {"long": ("a", "x" * 100_000_000), "long key": ("k" * 256, 1), "surrogate": ("a", "\ud800")}
+        said = {}
+        for name, (key, value) in given.items():
+            for call in (session.set, session.flash):
+                try:
+                    call(key, value)
+                except Exception as error:
+                    said.setdefault(name, []).append([[kind.__name__ for kind in type(error).__mro__], str(error)])
+        return json.dumps(said)
 
     def messages(self):
         """2.3 and 3.0 have these besides."""
