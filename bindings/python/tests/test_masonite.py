@@ -489,6 +489,8 @@ def test_a_wrong_setting_is_named(start):
         ({"trusted_proxies": ["10.0.0"]}, "trusted_proxies"),
         ({"save_on_error": 1}, "save_on_error"),
         ({"idle_timeout": 1}, "idle_timeout"),
+        ({"url": "memory:"}, "url"),
+        ({"keys": ["secret"]}, "keys"),
     ]
     environment = start("1.6.11").environment
     process = environment.run(environment.python, "-c", program, cwd=APPLICATIONS)

@@ -536,6 +536,16 @@ def test_the_key_of_the_application_is_not_the_one_that_seals():
         assert settings.manager("cookie").open(cookie).all() == found
 
 
+def test_the_only_driver_is_the_default_and_one_of_several_has_to_be_named():
+    memory = {"type": "memory"}
+    assert Settings({}, default=None, flash="on_read").default == "memory"
+    assert Settings({"drivers": {"carts": memory}}, default=None, flash="on_read").default == "carts"
+    assert Settings({"url": "cookie:"}, default=None, flash="on_read", key=KEY).default == "cookie"
+    for drivers in ({}, {"carts": memory, "users": memory}):
+        with pytest.raises(holdall.InvalidConfigError, match='HOLDALL\\["default"\\]'):
+            Settings({"drivers": drivers}, default=None, flash="on_read")
+
+
 @pytest.mark.parametrize("key", [None, "", "secret", "a" * 43, KEY[:20], 7])
 def test_what_can_be_guessed_is_no_key(key):
     with pytest.raises(holdall.InvalidConfigError, match='needs HOLDALL\\["keys"\\]'):
