@@ -393,8 +393,9 @@ def test_four_workers_count_exactly(start, route):
 def both(request, start):
     """A visitor of the framework's own session, and one of ours."""
 
-    def both(**how):
-        return [Visitor(start(provider=provider, version=request.param, **how)) for provider in ("framework", "holdall")]
+    def both(driver="file", **how):
+        theirs = start(provider="framework", version=request.param, **how)
+        return [Visitor(theirs), Visitor(start(driver, version=request.param, **how))]
 
     return both
 
