@@ -19,16 +19,23 @@ const MAX_TOKENS: usize = 4;
 pub(crate) fn tokens<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     header
         .split(|byte| *byte == b';')
-        .filter_map(move |pair| {
-            let pair = pair.trim_ascii_start();
-            let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-            Some(value.trim_ascii_end())
-        })
+        .filter_map(move |pair| trimmed(pair).strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .take(MAX_TOKENS)
+}
+
+/// Without spaces and tabs at its ends: the white space of HTTP (RFC 9110, section 5.6.3), and all that browsers take off a
+/// name (RFC 6265bis). A form feed is part of a name like any other byte; to skip it would make `\x0c__Host-sid` a `__Host-sid`
+/// that no rule of browsers protects.
+fn trimmed(mut pair: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = pair {
+        pair = rest;
+    }
+    pair
 }
 
 const SECURE: &str = "; Secure";
 const MAX_AGE: &str = "; Max-Age=";
+
 /// How many cookies one token can be cut into. More than a server takes in its headers as it is delivered (gunicorn 8 KB, nginx
 /// 8 KB a line, Node 16 KB in all).
 pub(crate) const MAX_PARTS: usize = 16;
@@ -257,6 +264,15 @@ mod tests {
             ["", ";", "=x", "sid", "sid2=x", "xsid=x", "SID=x", "%73id=x", "a= sid=x", "=sid=x", "sid =x", "..sid=x"]
         {
             assert!(found(header, "sid").is_empty(), "{header}");
+        }
+    }
+
+    #[test]
+    fn only_spaces_and_tabs_are_no_part_of_a_name_or_value() {
+        assert_eq!(found("a=1; \t sid=x \t;b=2", "sid"), ["x"]);
+        for space in ["\x0b", "\x0c", "\r", "\n", "\0", "\u{85}", "\u{a0}"] {
+            assert!(found(&format!("a=1; {space}sid=x"), "sid").is_empty(), "{space:?}");
+            assert_eq!(found(&format!("sid=x{space}"), "sid"), [format!("x{space}")]);
         }
     }
 

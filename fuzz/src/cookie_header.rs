@@ -132,7 +132,9 @@ fn values(header: &[u8]) -> Vec<&[u8]> {
     let mut values = Vec::new();
     for pair in header.split(|byte| *byte == b';') {
         let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
-        let (name, value) = (pair[..equals].trim_ascii_start(), pair[equals + 1..].trim_ascii_end());
+        let before = pair.iter().take_while(|byte| b" \t".contains(byte)).count();
+        let after = pair[equals + 1..].iter().rev().take_while(|byte| b" \t".contains(byte)).count();
+        let (name, value) = (&pair[before.min(equals)..equals], &pair[equals + 1..pair.len() - after]);
         if name == NAME && values.len() < 4 {
             values.push(value);
         }
