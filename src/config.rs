@@ -368,10 +368,12 @@ impl CookieConfig {
                 "letters, digits and !#$%&'*+-.^_`|~ only (RFC 6265, section 4.1.1)",
             ));
         }
-        if !self.path.starts_with('/') || !self.path.chars().all(|c| c == ' ' || c.is_ascii_graphic() && c != ';') {
+        // Browsers take spaces off the end (RFC 6265, section 5.2), so that the cookie would belong to another path.
+        let in_a_path = |c: char| c == ' ' || c.is_ascii_graphic() && c != ';';
+        if !self.path.starts_with('/') || self.path.ends_with(' ') || !self.path.chars().all(in_a_path) {
             return Err(Error::config(
                 "cookie.path",
-                "begins with / and has no control characters, no ; and only ASCII",
+                "begins with /, does not end with a space, and has no control characters, no ; and only ASCII",
             ));
         }
         if let Some(domain) = &self.domain {
@@ -478,6 +480,7 @@ mod tests {
             (r#"{"path":"app"}"#, "cookie.path"),
             (r#"{"path":"/a;b"}"#, "cookie.path"),
             (r#"{"path":"/a\nb"}"#, "cookie.path"),
+            (r#"{"path":"/a "}"#, "cookie.path"),
             (r#"{"domain":"a;b"}"#, "cookie.domain"),
             (r#"{"secure":"always"}"#, "cookie.secure"),
             (r#"{"same_site":"Lax"}"#, "cookie.same_site"),
