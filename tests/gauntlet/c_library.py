@@ -71,6 +71,19 @@ class CManager:
         self.checked(call, self.handle, c_char_p(cookie), c_size_t(len(cookie)), byref(options), byref(session.handle))
         return session
 
+    def text(self, name):
+        """What a call gives as a buffer of text."""
+        return self.taken(f"manager_{name}", self.handle)
+
+    def taken(self, name, *arguments):
+        buffer = Buffer()
+        if self.checked(name, *arguments, byref(buffer)) == NOT_FOUND:
+            return None
+        try:
+            return ctypes.string_at(buffer.data, buffer.len).decode()
+        finally:
+            self.library.holdall_buf_free(byref(buffer))
+
     def close(self):
         self.library.holdall_manager_free(self.handle)
         self.handle = c_void_p()
@@ -84,13 +97,7 @@ class CSession:
         return self.manager.checked(f"session_{name}", self.handle, *arguments)
 
     def text(self, name, *arguments):
-        buffer = Buffer()
-        if self.call(name, *arguments, byref(buffer)) == NOT_FOUND:
-            return None
-        try:
-            return ctypes.string_at(buffer.data, buffer.len).decode()
-        finally:
-            self.manager.library.holdall_buf_free(byref(buffer))
+        return self.manager.taken(f"session_{name}", self.handle, *arguments)
 
     def view(self, name, *arguments):
         found = Slice()

@@ -152,8 +152,8 @@ class Door:
         raise NotImplementedError
 
     def records(self):
-        """How many records there are."""
-        return len(self.manager.records())
+        """How many records there are, of those that are kept here."""
+        return 0 if self.document["url"] == "cookie:" else len(self.manager.records())
 
 
 ENGINE_LOOKS = {
@@ -234,16 +234,7 @@ class C(Door):
         session.free()
 
     def records(self):
-        return json.loads(self.library_text("stats"))["events"]["created"]
-
-    def library_text(self, name):
-        from gauntlet.c_library import Buffer, byref, ctypes
-
-        buffer = Buffer()
-        self.library.checked(f"manager_{name}", self.library.handle, byref(buffer))
-        text = ctypes.string_at(buffer.data, buffer.len).decode()
-        self.library.library.holdall_buf_free(byref(buffer))
-        return text
+        return json.loads(self.library.text("stats"))["events"]["created"]
 
     @property
     def looks(self):
@@ -554,7 +545,7 @@ class Masonite(Wsgi):
         document = self.document
         if "url" in document:
             kind = document["url"].partition(":")[0]
-            one = {"type": kind} if kind == "memory" else {"type": kind, "path": urllib.parse.urlsplit(document["url"]).path}
+            one = {"type": kind} | ({"path": urllib.parse.urlsplit(document["url"]).path} if kind == "file" else {})
             document = {**{name: value for name, value in document.items() if name != "url"}, "default": kind, "drivers": {kind: one}}
         return {"session.drivers": drivers, "session.holdall": document, "application.key": key, "application.debug": False}
 
@@ -625,18 +616,24 @@ class Failing:
 DOORS = [Python, C, PlainWsgi, Flask, StarletteDoor, Django, Masonite]
 
 
+KEYS = ["ewOGfDQ9qlDO-vX2mzo0GU4cVXCjSv1PsqaADCiXbGY", "R0zD0ZXDpz8POOoh9ug9PVi-6cxRJOaqD8Et-hbbt9o"]
+"""Keys of the gauntlet: what is printed with one of them in it is a leak."""
+
+
 def document(driver, directory, **fields):
-    """The configuration of a driver that keeps its records in a directory of the test."""
-    url = f"file://{directory}/sessions" if driver == "file" else f"{driver}:"
-    return {"url": url, **fields}
+    """The configuration of a driver that keeps its records in a directory of the test. "sealed": files, encrypted."""
+    url = f"file://{directory}/sessions" if driver in ("file", "sealed") else f"{driver}:"
+    more = {"memory": {}, "file": {}, "sealed": {"at_rest": "sealed_only", "keys": KEYS}, "cookie": {"keys": KEYS}}[driver]
+    return {"url": url, **more, **fields}
 
 
 def through(*drivers, doors=DOORS, **fields):
-    """A subject for each of these doors over each of these drivers."""
+    """A subject for each of these doors over each of these drivers. Django writes its cookie itself, and so cannot carry one."""
     return [
         Subject(f"{door.name}-{driver}", lambda directory, door=door, driver=driver: door(document(driver, directory, **fields)))
         for driver in drivers
         for door in doors
+        if (door.name, driver) != ("django", "cookie")
     ]
 
 

@@ -20,7 +20,7 @@ from gauntlet.vulnerable import naive
 @row(
     "Django CVE-2015-5143, CVE-2015-5963, CVE-2015-5964",
     "requests that keep nothing fill the store with empty records",
-    immune=through("memory", "file"),
+    immune=through("memory", "file", "cookie"),
     vulnerable=naive(),
     says="records of nothing",
 )

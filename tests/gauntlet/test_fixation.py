@@ -16,7 +16,7 @@ def made_up():
 @row(
     "PHP CVE-2011-4718, aiohttp-session CVE-2018-1000519, Fiber CVE-2024-38513",
     "an unknown id is taken over from the client",
-    immune=through("memory", "file"),
+    immune=through("memory", "file", "sealed", "cookie"),
     vulnerable=naive(),
     says="was adopted",
 )

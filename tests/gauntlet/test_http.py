@@ -36,7 +36,7 @@ CACHED = (
 )
 
 
-@row(*CACHED, immune=through("memory", "file"), vulnerable=[*naive(), *own(MasoniteOwn)], says="without Vary")
+@row(*CACHED, immune=through("memory", "file", "cookie"), vulnerable=[*naive(), *own(MasoniteOwn)], says="without Vary")
 def test_flask_cve_2023_30861_whoever_looks_at_the_session_says_vary(subject):
     visitor = subject.new()
     visitor.ask(lambda session: subject.put(session, "k", "v"))
@@ -50,7 +50,7 @@ def test_flask_cve_2023_30861_whoever_looks_at_the_session_says_vary(subject):
             assert answer.says("Vary", "Cookie") or answer.says("Vary", "*"), f"{who}, by {name!r}: a session seen without Vary"
 
 
-@row(*CACHED, immune=through("memory", "file"), vulnerable=own(FlaskOwn, StarletteOwn, DjangoOwn), says="without no-store")
+@row(*CACHED, immune=through("memory", "file", "cookie"), vulnerable=own(FlaskOwn, StarletteOwn, DjangoOwn), says="without no-store")
 def test_flask_cve_2023_30861_no_cookie_is_set_without_no_store(subject):
     visitor, kinds = subject.new(), set()
     acts = {
@@ -96,7 +96,7 @@ class SharedCache:
 
 @row(
     *CACHED,
-    immune=through("memory", "file", doors=[door for door in DOORS if door.name != "c"]),
+    immune=through("memory", "file", "cookie", doors=[door for door in DOORS if door.name != "c"]),
     vulnerable=[*own(FlaskOwn, StarletteOwn, DjangoOwn), *naive()],
     says="of somebody else",
 )
@@ -133,7 +133,7 @@ def test_flask_cve_2023_30861_a_shared_cache_mixes_nobody_up(subject, scaled):
 @row(
     "CodeIgniter CVE-2022-39284, rdiffweb CVE-2022-3174, CVE-2022-3250",
     "a cookie without Secure or HttpOnly",
-    immune=through("memory", "file"),
+    immune=through("memory", "file", "cookie"),
     vulnerable=[*own(FlaskOwn, StarletteOwn), *naive()],
     says="another line",
 )
@@ -294,7 +294,7 @@ READ_BY_US = [door for door in DOORS if door is not Django]
 @row(
     "ReactPHP CVE-2022-36032, PHP CVE-2020-7070, CVE-2022-31629",
     "a name that is decoded or mended becomes the session's",
-    immune=through("memory", doors=READ_BY_US),
+    immune=through("memory", "cookie", doors=READ_BY_US),
     vulnerable=naive(),
     says="passes for",
 )
@@ -320,7 +320,7 @@ def test_php_cve_2020_7070_names_are_compared_as_they_come(subject):
 @row(
     "Werkzeug CVE-2023-23934",
     "a cookie without a name brings its own",
-    immune=through("memory"),
+    immune=through("memory", "cookie"),
     vulnerable=naive(),
     says="passes for",
 )
