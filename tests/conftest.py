@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from figures import figure, pytest_configure, scaled
+from leaks import pytest_runtest_logreport
 
-__all__ = ["figure", "pytest_configure", "scaled"]
+__all__ = ["figure", "pytest_configure", "pytest_runtest_logreport", "scaled"]
 
 
 @pytest.fixture(scope="session")

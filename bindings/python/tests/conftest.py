@@ -10,8 +10,9 @@ import holdall
 sys.path.append(str(Path(__file__).resolve().parents[3] / "tests"))
 
 from figures import figure, pytest_configure, scaled  # noqa: E402
+from leaks import pytest_runtest_logreport  # noqa: E402
 
-__all__ = ["figure", "pytest_configure", "scaled"]
+__all__ = ["figure", "pytest_configure", "pytest_runtest_logreport", "scaled"]
 
 
 @pytest.fixture(params=["memory", "file"])
