@@ -1,5 +1,5 @@
 //! Guards that the documents say what the code does: the fields and defaults of docs/config.md, the names and numbers of
-//! docs/errors.md.
+//! docs/errors.md, the tests that docs/security.md names.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use holdall::{ConflictReason, ErrorKind, EventKind, Manager, Outcome};
@@ -87,4 +87,23 @@ fn docs_errors_has_every_name_with_its_number_and_no_other() {
     let reasons = [NotAnInteger, OutOfRange, NotAnArray, Overwritten];
     let reasons = reasons.iter().zip(1..).map(|(reason, number)| (reason.name().to_owned(), number)).collect();
     assert_eq!(section("Conflicts"), reasons);
+}
+
+#[test]
+fn docs_security_names_tests_that_exist_and_each_item_of_the_checklists() {
+    let text = document("docs/security.md");
+    let named: Vec<(&str, &str)> =
+        text.split('`').filter(|word| word.starts_with("tests/")).filter_map(|word| word.split_once("::")).collect();
+    assert!(named.len() > 30);
+    for (file, test) in &named {
+        assert!(document(file).contains(&format!("def {test}(")), "{file} has no {test}");
+    }
+
+    for file in ["tests/gauntlet/test_checklist.py", "tests/gauntlet/test_sealing.py"] {
+        let source = document(file);
+        let tests = source.lines().filter_map(|line| line.strip_prefix("def ")?.split('(').next());
+        for test in tests.filter(|test| test.starts_with("test_asvs_") || test.starts_with("test_cheat_sheet_")) {
+            assert!(named.contains(&(file, test)), "docs/security.md does not name {file}::{test}");
+        }
+    }
 }
