@@ -128,21 +128,33 @@ impl Manager {
     /// # Errors
     /// `invalid_config`, naming the field; `unavailable` where a driver cannot be opened.
     pub fn new(config: &str) -> Result<Manager> {
+        Manager::with_drivers(config, |_, driver| driver)
+    }
+
+    /// Like [`Manager::new`], with drivers of your own in the place of those it opens: `wrap` is given the name and the driver,
+    /// opened, and may wrap it (to count, to log, to test failures) or put it aside. A driver that takes what does not fit a
+    /// cookie is wrapped before that of the cookie.
+    ///
+    /// # Errors
+    /// As [`Manager::new`].
+    pub fn with_drivers(
+        config: &str,
+        mut wrap: impl FnMut(&str, Arc<dyn Driver>) -> Arc<dyn Driver>,
+    ) -> Result<Manager> {
         let config = Config::read(config)?;
-        let drivers = open_drivers(&config, config.drivers.keys())?;
+        let drivers = open_drivers(&config, config.drivers.keys(), &mut wrap)?;
         Ok(Manager::assemble(config, drivers))
     }
 
-    /// Like [`Manager::new`], with a driver of your own in the place of the default one: it is given that one, opened, and
-    /// may wrap it (to count, to log, to test failures) or put it aside.
+    /// [`with_drivers`](Manager::with_drivers) of the default driver alone: no other opens sessions.
     ///
     /// # Errors
     /// As [`Manager::new`].
     pub fn with_driver(config: &str, wrap: impl FnOnce(Arc<dyn Driver>) -> Arc<dyn Driver>) -> Result<Manager> {
         let config = Config::read(config)?;
         let name = config.default.clone();
-        let driver = open_drivers(&config, std::iter::once(&name))?.remove(&name).expect("opened by its name");
-        Ok(Manager::assemble(config, [(name, wrap(driver))]))
+        let driver = open_drivers(&config, std::iter::once(&name), &mut |_, driver| driver)?.remove(&name);
+        Ok(Manager::assemble(config, [(name, wrap(driver.expect("opened by its name")))]))
     }
 
     fn assemble(config: Config, drivers: impl IntoIterator<Item = (String, Arc<dyn Driver>)>) -> Manager {
@@ -418,6 +430,7 @@ impl Manager {
 fn open_drivers<'a>(
     config: &'a Config,
     names: impl Iterator<Item = &'a String>,
+    wrap: &mut dyn FnMut(&str, Arc<dyn Driver>) -> Arc<dyn Driver>,
 ) -> Result<BTreeMap<String, Arc<dyn Driver>>> {
     let keys = keys::ring(&config.keys)?;
     let mut opened: BTreeMap<String, Arc<dyn Driver>> = BTreeMap::new();
@@ -426,7 +439,7 @@ fn open_drivers<'a>(
         for name in spill_to.into_iter().chain([&**name]) {
             if !opened.contains_key(name) {
                 let spill = spill_to.and_then(|spill| opened.get(spill).cloned());
-                opened.insert(name.to_owned(), open_driver(config, &keys, name, spill)?);
+                opened.insert(name.to_owned(), wrap(name, open_driver(config, &keys, name, spill)?));
             }
         }
     }

@@ -3,41 +3,9 @@
 
 mod common;
 
-use common::{Place, Watch, open, records, set_cookie, stored, value, watched};
-use holdall::{Error, ErrorKind, Manager, Outcome, Result, Session};
+use common::{AFTER, BEFORE, FailOnce, Place, open, records, set_cookie, stored, value, watched};
+use holdall::{ErrorKind, Manager, Outcome, Session};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-
-/// Fails the next writing call once: before it reaches the driver, or after it took effect.
-#[derive(Default)]
-struct FailOnce(AtomicU8);
-
-const BEFORE: u8 = 1;
-const AFTER: u8 = 2;
-
-impl FailOnce {
-    fn arm(&self, moment: u8) {
-        self.0.store(moment, Ordering::Relaxed);
-    }
-
-    fn fire(&self, moment: u8, call: &str) -> Result<()> {
-        if call == "load" || self.0.compare_exchange(moment, 0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-            return Ok(());
-        }
-        let error = Error::unavailable("planted", true);
-        Err(if moment == AFTER { error.after_write() } else { error })
-    }
-}
-
-impl Watch for FailOnce {
-    fn before(&self, call: &'static str) -> Result<()> {
-        self.fire(BEFORE, call)
-    }
-
-    fn after(&self, call: &'static str) -> Result<()> {
-        self.fire(AFTER, call)
-    }
-}
 
 /// Commits with a failure at a moment, then again, and gives the second answer.
 fn fail_then_repeat(session: &mut Session, watch: &FailOnce, moment: u8) -> holdall::Commit {

@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod actor;
+pub mod jar;
 pub mod processes;
 pub mod writers;
 
-use holdall::driver::{Capabilities, Driver, DriverStats, Edit, Loaded, RecordInfo, Records, Swept, Updated, Verdict};
+use holdall::driver::{
+    Browser, Capabilities, Driver, DriverStats, Edit, Loaded, RecordInfo, Records, Swept, Updated, Verdict,
+};
 use holdall::{Commit, Error, Events, Locator, Manager, Result, Session};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A moment to inject where a test does not care which.
@@ -214,6 +218,41 @@ impl<W: Watch> Driver for Watched<W> {
 
     fn stats(&self) -> DriverStats {
         self.inner.stats()
+    }
+
+    fn browser(&self, tokens: Vec<Vec<u8>>) -> Option<Box<dyn Browser>> {
+        self.inner.browser(tokens)
+    }
+}
+
+/// Fails the next writing call once: before it reaches the driver, or after it took effect.
+#[derive(Default)]
+pub struct FailOnce(AtomicU8);
+
+pub const BEFORE: u8 = 1;
+pub const AFTER: u8 = 2;
+
+impl FailOnce {
+    pub fn arm(&self, moment: u8) {
+        self.0.store(moment, Ordering::Relaxed);
+    }
+
+    fn fire(&self, moment: u8, call: &str) -> Result<()> {
+        if call == "load" || self.0.compare_exchange(moment, 0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return Ok(());
+        }
+        let error = Error::unavailable("planted", true);
+        Err(if moment == AFTER { error.after_write() } else { error })
+    }
+}
+
+impl Watch for FailOnce {
+    fn before(&self, call: &'static str) -> Result<()> {
+        self.fire(BEFORE, call)
+    }
+
+    fn after(&self, call: &'static str) -> Result<()> {
+        self.fire(AFTER, call)
     }
 }
 
