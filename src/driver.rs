@@ -95,7 +95,8 @@ pub trait Driver: Records + Sync {
     fn stats(&self) -> DriverStats;
 
     /// The records of one browser, which brings them itself: with [`client_side`](Capabilities::client_side), sessions are
-    /// opened through this and not by a locator. `tokens` are what its request carried, in their order.
+    /// opened through this and not by a locator. `tokens` are what its request carried, in their order. A driver that wraps one
+    /// hands this on.
     fn browser(&self, tokens: Vec<Vec<u8>>) -> Option<Box<dyn Browser>> {
         let _ = tokens;
         None

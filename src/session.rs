@@ -119,7 +119,7 @@ impl Session {
         let named = manager.named();
         let name = &named.cookie.name;
         let source = match named.client_side {
-            true => Source::of_browser(&manager, &options, Sent::read(header, name)),
+            true => Source::of_browser(&manager, &options, Sent::read(header, name))?,
             false => Source::of_tokens(headers::tokens(header, name)),
         };
         Session::open(manager.clone(), source, options)
@@ -130,7 +130,7 @@ impl Session {
         let source = match manager.named().client_side {
             true => {
                 let tokens = token.into_iter().map(<[u8]>::to_vec).collect();
-                Source::of_browser(&manager, &options, Sent { tokens, parts: 0 })
+                Source::of_browser(&manager, &options, Sent { tokens, parts: 0 })?
             }
             false => Source::of_tokens(token.into_iter()),
         };
@@ -334,12 +334,13 @@ impl Session {
 }
 
 impl Source {
-    fn of_browser(manager: &Manager, options: &OpenOptions, sent: Sent) -> Source {
+    fn of_browser(manager: &Manager, options: &OpenOptions, sent: Sent) -> Result<Source> {
         let (was_sent, parts) = (!sent.tokens.is_empty() || sent.parts != 0, sent.parts);
         let waiting = manager.waiting(options);
         let driver = waiting.as_deref().unwrap_or(&*manager.named().driver);
-        let browser = driver.browser(sent.tokens).expect("a driver that says `client_side` has browsers");
-        Source::Browser { browser, was_sent, parts }
+        // One that wraps another must hand this on too.
+        let none = || Error::misuse("the driver says `client_side`, and its `browser` gives none");
+        Ok(Source::Browser { browser: driver.browser(sent.tokens).ok_or_else(none)?, was_sent, parts })
     }
 
     fn of_tokens<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Source {
