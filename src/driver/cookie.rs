@@ -247,6 +247,7 @@ impl Driver for Cookie {
             came: Cell::new(None),
             fresh: Cell::new(None),
             written: RefCell::new(None),
+            decided_ms: Cell::new(None),
         }))
     }
 }
@@ -279,6 +280,8 @@ struct InTokens {
     /// has stored.
     fresh: Cell<Option<[u8; REFERENCE_BYTES]>>,
     written: RefCell<Option<Written>>,
+    /// When the record ends by what this request has last written into another driver.
+    decided_ms: Cell<Option<u64>>,
 }
 
 /// The record that was found in a token.
@@ -362,11 +365,12 @@ impl InTokens {
         let mut edit = |stored: &[u8], new: &mut Vec<u8>| {
             let start = new.len();
             let verdict = edit(stored, new)?;
-            // `Keep` may mean that an earlier try of this commit has taken effect: then the token is for what is stored.
+            // `Keep` may mean that an earlier try of this commit has taken effect: then the token is for what that has stored.
             let (record, expiry_ms) = match verdict {
-                Verdict::Keep => (stored, loaded.expiry_ms),
+                Verdict::Keep => (stored, self.decided_ms.get().unwrap_or(loaded.expiry_ms)),
                 Verdict::Write { expiry_ms } => (&new[start..], expiry_ms),
             };
+            self.decided_ms.set(Some(expiry_ms));
             let comes_back = self.driver.fits(record.len(), self.driver.room);
             written = Some(Written {
                 buffer: if comes_back { before(record, 0) } else { Vec::new() },
