@@ -34,6 +34,8 @@ pub use commit::{Commit, CommitOptions, Outcome};
 const OLD_INPUT: &str = "_old_input";
 /// How often a commit begins again because an id was taken, or a keyed record came or went meanwhile.
 const COMMIT_AGAIN: usize = 16;
+/// A browser has one record; by which name it is asked for says nothing.
+const ANYTHING: Locator = Locator([0; 32]);
 
 /// One request's view of a visitor's data.
 ///
@@ -253,9 +255,7 @@ impl Session {
     }
 
     fn load_brought(&self, browser: &dyn Browser) -> Result<Option<Record>> {
-        // A browser has one record; by which name it is asked for says nothing.
-        let anything = Locator([0; 32]);
-        let loaded = browser.load(&anything, self.opened_ms, &mut self.events.borrow_mut())?;
+        let loaded = browser.load(&ANYTHING, self.opened_ms, &mut self.events.borrow_mut())?;
         match (loaded, browser.id()) {
             (Some(mut loaded), Some(id)) => {
                 if self.mode == Mode::ReadOnly {
@@ -1053,13 +1053,12 @@ impl Session {
             }
             // A record that cannot be read must not keep anybody signed in: whatever the request's tokens name goes.
             Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Unsupported) => {
-                let locators: Vec<Locator> = match &self.source {
-                    Source::Keyed(locator) => vec![*locator],
-                    Source::Tokens { .. } | Source::Browser { .. } => {
-                        self.source.ids().map(SessionId::locator).collect()
-                    }
-                };
                 let events = &mut *self.events.borrow_mut();
+                let locators: Vec<Locator> = match &self.source {
+                    Source::Browser { browser, .. } => return browser.delete(&ANYTHING, now_ms, events).map(|_| ()),
+                    Source::Keyed(locator) => vec![*locator],
+                    Source::Tokens { .. } => self.source.ids().map(SessionId::locator).collect(),
+                };
                 locators.iter().try_for_each(|locator| self.driver().delete(locator, now_ms, events).map(|_| ()))
             }
             Err(error) => Err(error),

@@ -200,6 +200,13 @@ struct Token {
     body: std::ops::Range<usize>,
 }
 
+impl Token {
+    /// The reference of a record that has spilled.
+    fn reference(&self) -> Option<[u8; REFERENCE_BYTES]> {
+        self.buffer[self.body.clone()].try_into().ok().filter(|_| self.kind == KIND_SPILLED)
+    }
+}
+
 impl Driver for Cookie {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
@@ -267,7 +274,7 @@ impl Records for Cookie {
     }
 
     fn delete(&self, _: &Locator, _: u64, _: &mut Events) -> Result<bool> {
-        Ok(false)
+        Err(in_browsers("destroy a record by its locator"))
     }
 }
 
@@ -329,6 +336,7 @@ impl InTokens {
             events.note_nameless(EventKind::MalformedToken);
             return Ok(None);
         };
+        let reference = token.reference();
         let Token { kind, id, expiry_ms, is_stale, buffer, body } = token;
         if expiry_ms <= now_ms {
             events.note(EventKind::Expired, &id.locator());
@@ -338,7 +346,6 @@ impl InTokens {
             let loaded = Loaded::new(buffer, body, expiry_ms).stale(is_stale);
             return Ok(Some((Came { id, spilled: None }, loaded)));
         }
-        let reference: Option<[u8; REFERENCE_BYTES]> = buffer[body].try_into().ok().filter(|_| kind == KIND_SPILLED);
         if let (Some(reference), Some(spill)) = (reference, &self.driver.spill)
             && let Some(mut loaded) = spill.load(&Locator::spilled(&reference), now_ms, events)?
         {
@@ -449,7 +456,14 @@ impl Records for InTokens {
     /// The browser is told to drop its cookie; that it does so, nobody can make sure.
     fn delete(&self, _: &Locator, now_ms: u64, events: &mut Events) -> Result<bool> {
         match self.came.get() {
-            None => Ok(false),
+            // A record that cannot be read, or is in no token: what they refer to goes.
+            None => {
+                let opened = self.tokens.iter().filter_map(|token| self.driver.open(token));
+                let references: Vec<_> = opened.filter_map(|token| token.reference()).collect();
+                references.iter().try_fold(false, |any, reference| {
+                    Ok(self.spill()?.delete(&Locator::spilled(reference), now_ms, events)? || any)
+                })
+            }
             Some(Came { spilled: Some(reference), .. }) => {
                 self.spill()?.delete(&Locator::spilled(&reference), now_ms, events)
             }
