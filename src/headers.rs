@@ -69,18 +69,17 @@ impl Sent {
                 sent.parts |= 2 << k;
             }
         }
-        sent.tokens.extend(tokens(header, name).map(|value| match count_and_beginning(value) {
-            None => value.to_vec(),
-            Some((count, beginning)) => {
-                let mut token = beginning.to_vec();
-                for part in names.iter().take(count - 1) {
-                    let mark = &beginning[..MARK_CHARS];
-                    if let Some(rest) = tokens(header, part).find_map(|value| value.strip_prefix(mark)) {
-                        token.extend_from_slice(rest);
-                    }
+        sent.tokens.extend(tokens(header, name).map(|value| {
+            let whole = count_and_beginning(value).and_then(|(count, beginning)| {
+                let (mark, mut token) = (&beginning[..MARK_CHARS], beginning.to_vec());
+                // As many as were counted, or a token could be written with any larger count.
+                for part in names.get(..count - 1)? {
+                    let piece = tokens(header, part).find_map(|value| value.strip_prefix(mark))?;
+                    token.extend_from_slice(piece);
                 }
-                token
-            }
+                Some(token)
+            });
+            whole.unwrap_or_else(|| value.to_vec())
         }));
         sent
     }
