@@ -104,8 +104,10 @@ where
         let mut sealing = |stored: &[u8], new: &mut Vec<u8>| {
             let plain = self.sealed.open(locator, stored)?;
             has_ended = plain.expiry_ms.is_some_and(|expiry_ms| expiry_ms <= now_ms);
-            if has_ended {
-                return Ok(Verdict::Keep);
+            if let (true, Some(expiry_ms)) = (has_ended, plain.expiry_ms) {
+                // Somebody has set the driver's own expiry later. Set right, it is as dead to the driver as it is here.
+                new.extend_from_slice(stored);
+                return Ok(Verdict::Write { expiry_ms });
             }
             let start = new.len();
             Sealed::begin(new);
@@ -187,7 +189,14 @@ impl Driver for AtRest<Arc<dyn Driver>> {
         Sealed::begin(&mut sealed);
         sealed.extend_from_slice(bytes);
         self.sealed.finish(locator, expiry_ms, &mut sealed, 0)?;
-        self.inner.create(locator, &sealed, now_ms, expiry_ms, events)
+        let mut create = || self.inner.create(locator, &sealed, now_ms, expiry_ms, events);
+        if create()? {
+            return Ok(true);
+        }
+        // What is in the way may have ended by its seal, though not by the expiry outside of it.
+        let mut look = |_: &[u8], _: &mut Vec<u8>| Ok(Verdict::Keep);
+        let found = self.update(locator, None, now_ms, &mut look, &mut Events::default())?;
+        if found == Updated::Gone { create() } else { Ok(false) }
     }
 
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
