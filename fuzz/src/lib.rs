@@ -9,6 +9,7 @@ mod config;
 mod cookie_header;
 mod json;
 mod record;
+mod sealed;
 mod slot;
 
 use holdall::{Error, ErrorKind};
@@ -17,12 +18,13 @@ use holdall::{Error, ErrorKind};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("record", record::run),
     ("slot", slot::run),
     ("config", config::run),
     ("cookie_header", cookie_header::run),
     ("c_calls", c_calls::run),
+    ("sealed", sealed::run),
 ];
 
 /// The function of a target.
@@ -217,6 +219,11 @@ mod tests {
     #[test]
     fn only_the_planted_token_finds_the_session_and_only_json_is_a_value() {
         replayed("cookie_header");
+    }
+
+    #[test]
+    fn only_what_was_sealed_opens_and_as_what_it_was() {
+        replayed("sealed");
     }
 
     #[test]
