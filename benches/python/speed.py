@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 
 import holdall
@@ -70,6 +71,177 @@ def ours(config):
         session["user"], session["locale"], session["name"]
         session["count"] = count
         return session.commit().headers
+
+    return cycle
+
+
+def ours_in_the_cookie():
+    """The browser brings the cookie that the last cycle gave."""
+    config = {"drivers": {"main": {"type": "cookie"}}, "keys": [holdall.generate_key()], "cookie": {"persistent": True}}
+    manager = holdall.SessionManager(config)
+    session = manager.open()
+    session.update(RECORD)
+    headers = session.commit().headers
+    count = RECORD["count"]
+
+    def cycle():
+        nonlocal count, headers
+        count += 1
+        _, line = headers[0]
+        session = manager.open(line[: line.index(";")])
+        session["user"], session["locale"], session["name"]
+        session["count"] = count
+        headers = session.commit().headers
+        return headers
+
+    return cycle
+
+
+def starlette():
+    """Its middleware, called as a server does, with a coroutine that never waits."""
+    from starlette.middleware.sessions import SessionMiddleware
+
+    count = RECORD["count"]
+
+    async def application(scope, receive, send):
+        nonlocal count
+        session = scope["session"]
+        if not session:
+            session.update(RECORD)
+        count += 1
+        session["user"], session["locale"], session["name"]
+        session["count"] = count
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    middleware = SessionMiddleware(application, secret_key=secrets.token_hex(), https_only=True)
+    sent = b""
+
+    async def send(message):
+        nonlocal sent
+        line = next(value for name, value in message["headers"] if name == b"set-cookie")
+        sent = line[: line.index(b";")]
+
+    def cycle():
+        scope = {"type": "http", "headers": [(b"cookie", sent)], "path": "/", "method": "GET"}
+        try:
+            middleware(scope, None, send).send(None)
+        except StopIteration:
+            return sent
+        raise AssertionError("it waited")
+
+    cycle()
+    return cycle
+
+
+def django_signed():
+    from django.contrib.sessions.backends.signed_cookies import SessionStore
+
+    session = SessionStore()
+    session.update(RECORD)
+    session.save()
+    key = session.session_key
+
+    def cycle():
+        nonlocal key
+        session = SessionStore(session_key=key)
+        session["user"], session["locale"], session["name"]
+        session["count"] = session["count"] + 1
+        session.save()
+        key = session.session_key
+        return line("sessionid", key)
+
+    return cycle
+
+
+def flask_signed():
+    import flask
+    from flask.sessions import SecureCookieSessionInterface
+
+    application = flask.Flask("bench")
+    application.secret_key = secrets.token_hex()
+    interface = SecureCookieSessionInterface()
+    signed = interface.get_signing_serializer(application).dumps(RECORD)
+    count = RECORD["count"]
+
+    class Request:
+        """What the interface asks of a request."""
+
+        cookies = {"session": signed}
+
+    def cycle():
+        nonlocal count
+        count += 1
+        session = interface.open_session(application, Request)
+        session["user"], session["locale"], session["name"]
+        session["count"] = count
+        response = flask.Response()
+        interface.save_session(application, session, response)
+        lines = response.headers["Set-Cookie"]
+        Request.cookies = {"session": lines[len("session=") : lines.index(";")]}
+        return lines
+
+    application.app_context().push()
+    return cycle
+
+
+def masonite():
+    """Its session, cookie driver and the middleware that encrypts, on a request and a response of its own cookie jars."""
+    from cryptography.fernet import Fernet
+    from masonite.auth import Sign
+    from masonite.configuration import Configuration
+    from masonite.cookies import CookieJar
+    from masonite.drivers.session import CookieDriver
+    from masonite.foundation import Application
+    from masonite.middleware.route.EncryptCookies import EncryptCookies
+    from masonite.sessions import Session
+
+    application = Application(str(ROOT))
+    configuration = Configuration(application)
+    configuration.set("session", {"drivers": {"cookie": {"http_only": True}}})
+    application.bind("config", configuration)
+    application.bind("sign", Sign(Fernet.generate_key().decode()))
+    # Where its facades look for the application.
+    sys.modules["wsgi"] = types.ModuleType("wsgi")
+    sys.modules["wsgi"].application = application
+
+    class Half:
+        """A request or a response: what both are for a session."""
+
+        def __init__(self):
+            self.app, self.cookie_jar = application, CookieJar()
+
+        def cookie(self, name, value):
+            self.cookie_jar.add(name, value)
+
+    session = Session(application).set_configuration({"default": "cookie", "cookie": {}})
+    session.add_driver("cookie", CookieDriver(application))
+    encryption = EncryptCookies()
+    sent = {}
+
+    def request(change):
+        request, response = Half(), Half()
+        application.bind("request", request), application.bind("response", response)
+        request.cookie_jar.load("; ".join(f"{name}={value}" for name, value in sent.items()))
+        encryption.before(request, response)
+        session.start()
+        change()
+        encryption.after(request, response)
+        lines = response.cookie_jar.render_response()
+        sent.update(line.partition(";")[0].split("=", 1) for _, line in lines)
+        return lines
+
+    request(lambda: [session.set(key, value) for key, value in RECORD.items()])
+    assert len(sent) == len(RECORD)
+    count = RECORD["count"]
+
+    def change():
+        session.get("user"), session.get("locale"), session.get("name")
+        session.set("count", count)
+
+    def cycle():
+        nonlocal count
+        count += 1
+        return request(change)
 
     return cycle
 
@@ -264,6 +436,17 @@ def main():
                 "PHP": php(folder / "php"),
             }
             rows += rows_of(place, race(lanes), goal)
+    times = race(
+        {
+            "ours": timed(ours_in_the_cookie()),
+            "Starlette, signed": timed(starlette()),
+            "Django, signed": timed(django_signed()),
+            "Flask, signed": timed(flask_signed()),
+        }
+    )
+    encrypted = race({"ours": timed(ours_in_the_cookie()), "Masonite, encrypted": timed(masonite())})
+    rows += rows_of("cookie, sealed", times, 15)
+    rows += rows_of("cookie, sealed", encrypted, 200)
     calls = race(empty_call())
     call = row("get", calls["get of a string"], "empty", calls["empty method"], None)
     text = table(rows, call)
