@@ -6,6 +6,7 @@
 use crate::error::{invalid_value, utf8, wrong_type};
 use engine::MAX_DEPTH;
 use jiter::{PythonParse, map_json_error};
+use memchr::memchr;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
@@ -13,7 +14,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 pub(crate) fn read<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     // Most values are strings, and most strings have nothing escaped in them.
     if let Some(string) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'))
-        && !string.contains('\\')
+        && memchr(b'\\', string.as_bytes()).is_none()
     {
         return Ok(PyString::new(py, string).into_any());
     }
