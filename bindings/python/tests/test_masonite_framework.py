@@ -331,6 +331,11 @@ def test_nothing_comes_back_from_a_race_with_the_end_of_a_session(start, ending,
     figure("R13", "file", f"sessions that came back in races with {ending} through Masonite 5.4.1", f"0 of {done:,}", "0")
 
 
+def test_what_the_application_has_committed_itself_has_its_cookie_on_an_error_page_too(visitor):
+    assert visitor.visit("commits_and_fails").status_code == 500
+    assert "sid" in visitor.cookies and visitor.ask("all") == {"a": 1}
+
+
 def test_what_failed_is_saved_where_that_is_asked_for(start):
     visitor = Visitor(start(save_on_error=True))
     assert visitor.visit("fails").status_code == 500

@@ -79,10 +79,11 @@ class RequestSessions:
                 # What was set so far would be lost.
                 raise MisuseError(f'start(mode="{mode}") comes before what changes the session, not after it')
             self._modes[driver] = mode
-            self._sessions = {key: session for key, session in self._sessions.items() if key[0] != driver}
+            for opened in [opened for opened in self._sessions if opened[0] == driver]:
+                self._sessions.pop(opened).close()
         session = self.open(driver)
         if mode != "read_only":
-            for _, key in filter(lambda taken: taken[0] == driver, self.taken):
+            for key in [key for of, key in self.taken if of == driver]:
                 session.pull(key)
 
     def discard(self, driver: str) -> None:
@@ -93,7 +94,8 @@ class RequestSessions:
         """Ends them for a response of this status."""
         is_saved = status < 500 or self._settings.save_on_error
         for (driver, _), session in self._sessions.items():
-            if is_saved and driver not in self._discarded:
+            # What the application has committed itself is saved, whatever came after it.
+            if session.committed is not None or (is_saved and driver not in self._discarded):
                 self.headers += ended(session, self._ages_flash(status)).headers
             else:
                 self.headers += LOOKED_AT
@@ -101,7 +103,9 @@ class RequestSessions:
     def close(self) -> None:
         """Lets go of what was not committed, and of its locks. From here on nothing can be set."""
         self._has_begun = True
-        self._sessions = {key: session for key, session in self._sessions.items() if session.committed is not None}
+        for session in self._sessions.values():
+            if session.committed is None:
+                session.close()
 
     def _ages_flash(self, status: int) -> bool | None:
         if self._settings.flash != "next_request":

@@ -140,6 +140,11 @@ class SessionController(Controller):
         Session.set("failed", True)
         raise RuntimeError("on purpose")
 
+    def commits_and_fails(self):
+        Session.set("a", 1)
+        Session.session.commit()
+        raise RuntimeError("on purpose")
+
     def form(self, request: Request):
         return f"posted by {request.session.get('name')}"
 
