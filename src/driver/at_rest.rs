@@ -52,17 +52,16 @@ impl Sealed {
             return Ok(Plain { record: 0..stored.len(), bytes: stored.into(), expiry_ms: None, is_stale: true });
         }
         match stored.get(MAGIC.len()) {
-            Some(&VERSION) => {}
-            version => {
-                let version = version.copied().unwrap_or_default();
+            Some(&VERSION) | None => {}
+            Some(version) => {
                 return Err(Error::unsupported(format!(
                     "a record is sealed in version {version}, this reads {VERSION}"
                 )));
             }
         }
         let mut bytes = stored.to_vec();
-        let opened = self.seal.open(locator.as_bytes(), &mut bytes[SEALED..]);
-        let Some(Opened { range, is_stale }) = opened.filter(|opened| opened.range.len() >= BODY - EXPIRY) else {
+        let sealed = bytes.get_mut(SEALED..).and_then(|sealed| self.seal.open(locator.as_bytes(), sealed));
+        let Some(Opened { range, is_stale }) = sealed.filter(|opened| opened.range.len() >= BODY - EXPIRY) else {
             return Err(Error::corrupt("a sealed record does not open: it was altered, or its key is not in `keys`"));
         };
         let expiry_ms = u64::from_le_bytes(bytes[EXPIRY..BODY].try_into().expect("8 bytes"));
