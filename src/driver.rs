@@ -230,7 +230,7 @@ pub struct RecordInfo {
     pub locator: Locator,
     /// When it ends, in milliseconds since the Unix epoch.
     pub expiry_ms: u64,
-    /// Its size in bytes.
+    /// Its size in bytes, with what seals it where records are sealed at rest.
     pub bytes: usize,
 }
 

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Dice, NOW_MS, Place, figure, scaled};
+use common::{DRIVERS, Dice, NOW_MS, Place, figure, scaled};
 use holdall::{Manager, Mode, OpenOptions, Outcome, Session};
 
 const IDLE_S: u64 = 100;
@@ -264,7 +264,7 @@ fn whatever_the_clock_does_sessions_end_in_time_and_stay_ended() {
 
 #[test]
 fn a_session_that_a_commit_met_expired_stays_away_when_the_clock_goes_back() {
-    for driver in ["memory", "file"] {
+    for driver in DRIVERS {
         let place = Place::with(driver, FIELDS);
         let at = |now_ms| OpenOptions::new().at(now_ms);
         let mut session = place.manager.open_with(b"", at(NOW_MS)).unwrap();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::processes::program;
-use common::{LastWriteWins, Place, figure, open, places, records, scaled, set_cookie, stored, value};
+use common::{DRIVERS, LastWriteWins, Place, all_places, figure, open, records, scaled, set_cookie, stored, value};
 use holdall::{Manager, Mode, OpenOptions, Outcome, Session};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ fn letters(manager: &Manager) -> usize {
 
 #[test]
 fn parallel_requests_that_set_a_letter_each_lose_none() {
-    for place in places() {
+    for place in all_places() {
         assert_eq!(letters(&place.manager), 26, "{}", place.driver);
         figure("R10", place.driver, "letters there of 26 parallel requests that set one each", 26, "26");
     }
@@ -65,7 +65,7 @@ fn counted(manager: &Manager, times: usize, in_step: bool) -> i64 {
 #[test]
 fn a_commit_whose_every_operation_met_a_conflict_says_so() {
     // Found by tests/history.rs: nothing was written, and the conflicts were dropped with it.
-    for place in places() {
+    for place in all_places() {
         let token = stored(&place.manager, &[("n", "0")]);
         // The cookie has come back once: no touch is due that would be written in any case.
         let mut back = open(&place.manager, &token);
@@ -87,7 +87,7 @@ fn a_commit_whose_every_operation_met_a_conflict_says_so() {
 
 #[test]
 fn sixteen_threads_of_a_thousand_increments_make_sixteen_thousand() {
-    for place in places() {
+    for place in all_places() {
         assert_eq!(counted(&place.manager, 1000, false), 16_000, "{}", place.driver);
         assert_eq!(counted(&place.manager, 50, true), 800, "{}", place.driver);
         figure("R10", place.driver, "increments there of 16 threads x 1,000", "16,000", "16,000");
@@ -116,7 +116,7 @@ fn sixteen_processes_of_a_thousand_increments_make_sixteen_thousand() {
 
 #[test]
 fn regenerate_under_eight_parallel_requests_leaves_one_record_and_the_browser_signed_in() {
-    for place in places() {
+    for place in all_places() {
         let manager = &place.manager;
         let token = stored(manager, &[("k", "1")]);
         let (loaded, moved) = (Barrier::new(9), Barrier::new(9));
@@ -156,7 +156,7 @@ fn regenerate_under_eight_parallel_requests_leaves_one_record_and_the_browser_si
 
 #[test]
 fn requests_that_race_a_regenerate_are_saved_before_it_or_moved_after_it() {
-    for place in places() {
+    for place in all_places() {
         let manager = &place.manager;
         for round in 0..50 {
             let token = stored(manager, &[("n", "0")]);
@@ -191,7 +191,7 @@ fn requests_that_race_a_regenerate_are_saved_before_it_or_moved_after_it() {
 
 #[test]
 fn two_regenerates_at_once_leave_one_record() {
-    for place in places() {
+    for place in all_places() {
         let manager = &place.manager;
         for _ in 0..50 {
             let token = stored(manager, &[("k", "1")]);
@@ -225,7 +225,7 @@ fn two_regenerates_at_once_leave_one_record() {
 
 #[test]
 fn a_destroyed_session_is_not_resurrected_by_slower_requests() {
-    for place in places() {
+    for place in all_places() {
         let manager = &place.manager;
         for _ in 0..50 {
             let token = stored(manager, &[("user", "7")]);
@@ -256,7 +256,7 @@ fn a_destroyed_session_is_not_resurrected_by_slower_requests() {
 
 #[test]
 fn exclusive_sessions_take_turns_and_a_once_only_token_works_once() {
-    for place in places() {
+    for place in all_places() {
         let manager = &place.manager;
         let token = stored(manager, &[("once", "\"ticket\"")]);
         let taken: usize = std::thread::scope(|scope| {
@@ -279,7 +279,7 @@ fn exclusive_sessions_take_turns_and_a_once_only_token_works_once() {
 
 #[test]
 fn an_ordinary_commit_waits_for_an_exclusive_session_and_is_told_when_it_waits_too_long() {
-    for driver in ["memory", "file"] {
+    for driver in DRIVERS {
         let place = Place::new(driver);
         let manager = Manager::new(&place.config.replace(r#""type""#, r#""lock_timeout_ms":50,"type""#)).unwrap();
         let token = stored(&manager, &[("n", "1")]);
@@ -300,7 +300,7 @@ fn an_ordinary_commit_waits_for_an_exclusive_session_and_is_told_when_it_waits_t
 
 #[test]
 fn the_lock_timeout_of_an_open_holds_for_its_commit_and_its_destroy() {
-    for driver in ["memory", "file"] {
+    for driver in DRIVERS {
         let patient = |timeout_ms: u64| {
             let place = Place::new(driver);
             let configured = format!(r#""lock_timeout_ms":{timeout_ms},"type""#);
@@ -407,7 +407,7 @@ fn a_large_record_never_reads_as_half_of_two_commits() {
 fn no_reader_sees_a_state_older_than_one_it_has_seen() {
     const LENGTHS: [usize; 6] = [10, 1500, 6000, 300, 9000, 40_000];
     let commits = scaled(200, 60_000);
-    for place in places() {
+    for place in all_places() {
         let token = stored(&place.manager, &[("n", "0")]);
         let written = AtomicBool::new(false);
         let reads: u64 = std::thread::scope(|scope| {
@@ -445,7 +445,7 @@ fn no_reader_sees_a_state_older_than_one_it_has_seen() {
 #[test]
 fn an_exclusive_session_of_a_key_that_comes_and_goes_always_holds_its_lock() {
     // Found in review: a record made between the lock that found nothing and the load was opened without a lock.
-    for driver in ["memory", "file"] {
+    for driver in DRIVERS {
         let place = Place::with(driver, &format!(r#","keyed_secret":"{}""#, "A".repeat(43)));
         let manager = &place.manager;
         let inside = std::sync::atomic::AtomicUsize::new(0);
@@ -474,7 +474,7 @@ fn an_exclusive_session_of_a_key_that_comes_and_goes_always_holds_its_lock() {
 /// Found in review: a request that had loaded while the names were about to be exchanged wrote over the regenerated record.
 #[test]
 fn requests_on_the_old_id_never_cost_the_regenerated_session() {
-    for place in places() {
+    for place in all_places() {
         let rounds = scaled(300, 20_000);
         for _ in 0..rounds {
             let old = stored(&place.manager, &[("user", "1")]);
@@ -522,27 +522,29 @@ fn a_file_that_was_removed_between_load_and_commit_is_gone() {
 
 #[test]
 fn only_sessions_that_may_write_keep_a_descriptor_and_only_until_they_end() {
-    let place = Place::new("file");
-    let token = stored(&place.manager, &[("n", "0")]);
-    // Others run in this process: only what points into this directory counts.
-    let kept = || {
-        let links = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| std::fs::read_link(entry.unwrap().path()));
-        links
-            .filter(|link| {
-                link.as_ref().is_ok_and(|path| path.starts_with(place.sessions()) && path != &place.sessions())
-            })
-            .count()
-    };
-    let mut sessions: Vec<Session> = (0..50).map(|_| open(&place.manager, &token)).collect();
-    assert!(sessions.iter().all(|session| session.exists("n").unwrap()));
-    assert_eq!(kept(), 50);
-    sessions.iter_mut().take(20).for_each(|session| drop(session.commit().unwrap()));
-    assert_eq!(kept(), 30);
-    drop(sessions);
-    assert_eq!(kept(), 0);
+    for place in ["file", "sealed file"].map(Place::new) {
+        let token = stored(&place.manager, &[("n", "0")]);
+        // Others run in this process: only what points into this directory counts.
+        let kept = || {
+            let links =
+                std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| std::fs::read_link(entry.unwrap().path()));
+            links
+                .filter(|link| {
+                    link.as_ref().is_ok_and(|path| path.starts_with(place.sessions()) && path != &place.sessions())
+                })
+                .count()
+        };
+        let mut sessions: Vec<Session> = (0..50).map(|_| open(&place.manager, &token)).collect();
+        assert!(sessions.iter().all(|session| session.exists("n").unwrap()));
+        assert_eq!(kept(), 50);
+        sessions.iter_mut().take(20).for_each(|session| drop(session.commit().unwrap()));
+        assert_eq!(kept(), 30);
+        drop(sessions);
+        assert_eq!(kept(), 0);
 
-    let options = OpenOptions::new().mode(Mode::ReadOnly);
-    let session = place.manager.open_token_with(token.as_bytes(), options).unwrap();
-    assert!(session.exists("n").unwrap());
-    assert_eq!(kept(), 0);
+        let options = OpenOptions::new().mode(Mode::ReadOnly);
+        let session = place.manager.open_token_with(token.as_bytes(), options).unwrap();
+        assert!(session.exists("n").unwrap());
+        assert_eq!(kept(), 0);
+    }
 }

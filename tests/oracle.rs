@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Dice, Place, Watch, figure, open, revision, scaled, stored, watched};
+use common::{DRIVERS, Dice, Place, Watch, figure, open, revision, scaled, stored, watched};
 use holdall::driver::{Loaded, Verdict};
 use holdall::{CommitOptions, Session};
 use serde_json::{Map, Value, json};
@@ -372,7 +372,7 @@ fn storm(driver: &'static str, seed: u64, threads: u64, requests: usize) -> (usi
 
 #[test]
 fn one_request_after_the_other_is_what_the_model_says() {
-    for driver in ["memory", "file"] {
+    for driver in DRIVERS {
         for seed in 0..40 {
             storm(driver, seed, 1, 50);
         }

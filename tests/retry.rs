@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{AFTER, BEFORE, FailOnce, Place, open, records, set_cookie, stored, value, watched};
+use common::{AFTER, BEFORE, DRIVERS, FailOnce, Place, open, records, set_cookie, stored, value, watched};
 use holdall::{ErrorKind, Manager, Outcome, Session};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn fail_then_repeat(session: &mut Session, watch: &FailOnce, moment: u8) -> hold
 }
 
 fn everywhere(test: impl Fn(&Manager, &FailOnce, u8)) {
-    for driver in ["memory", "file"] {
+    for driver in DRIVERS {
         for moment in [BEFORE, AFTER] {
             let place = Place::new(driver);
             let watch = Arc::new(FailOnce::default());

@@ -56,14 +56,28 @@ impl Place {
     }
 }
 
+/// The server-side drivers, each plain and with its records sealed.
+pub const DRIVERS: [&str; 4] = ["memory", "file", "sealed memory", "sealed file"];
+/// For tests; not a secret.
+pub const KEY: &str = "7hT8wC5Zf1m0u9Jq2rXyKdLpBvN4sGaE6oQiRkWzMxc";
+
 pub fn config(driver: &str, path: &str, fields: &str) -> String {
-    let options = if driver == "file" { format!(r#","path":{path:?}"#) } else { String::new() };
-    format!(r#"{{"default":"main","drivers":{{"main":{{"type":"{driver}"{options}}}}}{fields}}}"#)
+    let (kind, sealed) = match driver.strip_prefix("sealed ") {
+        Some(kind) => (kind, format!(r#","at_rest":"sealed_only","keys":["{KEY}"]"#)),
+        None => (driver, String::new()),
+    };
+    let options = if kind == "file" { format!(r#","path":{path:?}"#) } else { String::new() };
+    format!(r#"{{"default":"main","drivers":{{"main":{{"type":"{kind}"{options}}}}}{fields}{sealed}}}"#)
 }
 
-/// Every driver once.
+/// Every server-side driver once.
 pub fn places() -> [Place; 2] {
     [Place::new("memory"), Place::new("file")]
+}
+
+/// Every server-side driver, plain and sealed: for what a seal could break.
+pub fn all_places() -> [Place; 4] {
+    DRIVERS.map(Place::new)
 }
 
 /// A session with a record, and its token.
