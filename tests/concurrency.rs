@@ -4,7 +4,9 @@
 mod common;
 
 use common::processes::program;
-use common::{DRIVERS, LastWriteWins, Place, all_places, figure, open, records, scaled, set_cookie, stored, value};
+use common::{
+    DRIVERS, LastWriteWins, Place, all_places, figure, open, places, records, scaled, set_cookie, stored, value,
+};
 use holdall::{Manager, Mode, OpenOptions, Outcome, Session};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,8 +90,10 @@ fn a_commit_whose_every_operation_met_a_conflict_says_so() {
 #[test]
 fn sixteen_threads_of_a_thousand_increments_make_sixteen_thousand() {
     for place in all_places() {
-        assert_eq!(counted(&place.manager, 1000, false), 16_000, "{}", place.driver);
         assert_eq!(counted(&place.manager, 50, true), 800, "{}", place.driver);
+    }
+    for place in places() {
+        assert_eq!(counted(&place.manager, 1000, false), 16_000, "{}", place.driver);
         figure("R10", place.driver, "increments there of 16 threads x 1,000", "16,000", "16,000");
     }
 }
@@ -407,7 +411,7 @@ fn a_large_record_never_reads_as_half_of_two_commits() {
 fn no_reader_sees_a_state_older_than_one_it_has_seen() {
     const LENGTHS: [usize; 6] = [10, 1500, 6000, 300, 9000, 40_000];
     let commits = scaled(200, 60_000);
-    for place in all_places() {
+    for place in places() {
         let token = stored(&place.manager, &[("n", "0")]);
         let written = AtomicBool::new(false);
         let reads: u64 = std::thread::scope(|scope| {

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Place, figure, open, places, scaled, stored, value};
+use common::{KEY, Place, figure, jar::Jar, open, places, scaled, stored, value};
 use holdall::{Manager, Mode, OpenOptions, Session};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,6 +104,35 @@ fn parent_and_children_never_choose_the_same_id() {
         let what = "equal ids of 8 children of a warm parent, and the parent (Rust)";
         figure("R8", place.driver, what, format!("{equal} of {}", ids.len()), "0");
     }
+}
+
+/// Seals this many cookies, and leaves their nonces in a file, as they stand in the tokens: 32 characters behind the version.
+fn seal(manager: &Manager, count: usize, file: &Path) {
+    let mut jar = Jar::default();
+    let mut nonces = String::new();
+    for _ in 0..count {
+        jar.visit(manager, |session| assert!(session.increment("n", 1).is_ok()));
+        let sealed = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(jar.token()).unwrap();
+        nonces += &format!("{:?}\n", &sealed[1..25]);
+    }
+    std::fs::write(file, nonces).unwrap();
+}
+
+#[test]
+fn parent_and_children_never_seal_with_the_same_nonce() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = Manager::new(&format!(r#"{{"url":"cookie:","keys":["{KEY}"]}}"#)).unwrap();
+    let each = scaled(100, 10_000);
+    let file = |number| directory.path().join(format!("nonces-{number}"));
+    seal(&manager, each, &file(CHILDREN));
+    let children: Vec<_> = (0..CHILDREN).map(|number| child(|| seal(&manager, each, &file(number)))).collect();
+    seal(&manager, each, &file(CHILDREN + 1));
+    children.into_iter().for_each(wait);
+
+    let lists: Vec<String> = (0..CHILDREN + 2).map(|number| std::fs::read_to_string(file(number)).unwrap()).collect();
+    let nonces: Vec<&str> = lists.iter().flat_map(|list| list.lines()).collect();
+    assert_eq!(nonces.len(), each * (CHILDREN + 2));
+    assert_eq!(nonces.iter().collect::<HashSet<_>>().len(), nonces.len());
 }
 
 #[test]
