@@ -426,11 +426,14 @@ impl Manager {
     }
 }
 
+/// Gives a driver, by its name, another in its place.
+type Wrap<'a> = dyn FnMut(&str, Arc<dyn Driver>) -> Arc<dyn Driver> + 'a;
+
 /// Opens drivers by their names, each once: one that takes what spills from cookies also opens sessions of its own.
 fn open_drivers<'a>(
     config: &'a Config,
     names: impl Iterator<Item = &'a String>,
-    wrap: &mut dyn FnMut(&str, Arc<dyn Driver>) -> Arc<dyn Driver>,
+    wrap: &mut Wrap<'_>,
 ) -> Result<BTreeMap<String, Arc<dyn Driver>>> {
     let keys = keys::ring(&config.keys)?;
     let mut opened: BTreeMap<String, Arc<dyn Driver>> = BTreeMap::new();
