@@ -145,8 +145,7 @@ pub enum Updated {
     Taken,
 }
 
-/// A record as it was loaded, in the buffer it was read into.
-#[derive(Debug)]
+/// A record as it was loaded, in the buffer it was read into. `Debug` shows its size, and nothing of what is in it.
 pub struct Loaded {
     buffer: Vec<u8>,
     record: Range<usize>,
@@ -154,6 +153,12 @@ pub struct Loaded {
     pub expiry_ms: u64,
     is_stale: bool,
     kept: Option<Box<dyn Any + Send>>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Loaded({} bytes, until {})", self.record.len(), self.expiry_ms)
+    }
 }
 
 impl Loaded {
