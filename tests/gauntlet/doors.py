@@ -96,6 +96,11 @@ class Door:
     def new(self):
         return Visitor(self)
 
+    @property
+    def driver(self):
+        """The driver's name, for figures."""
+        return self.document["url"].partition(":")[0] + (", sealed" if "at_rest" in self.document else "")
+
     # The framework's words.
 
     def put(self, session, key, value):

@@ -318,9 +318,13 @@ def test_starsessions_no_nonce_is_used_twice_not_even_in_a_child(subject, scaled
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            with os.fdopen(writing, "wb") as out:
-                out.write(b"".join(nonces_of(subject.seal, 100)))
-            os._exit(0)
+            status = 1
+            try:
+                with os.fdopen(writing, "wb") as out:
+                    out.write(b"".join(nonces_of(subject.seal, 100)))
+                status = 0
+            finally:
+                os._exit(status)
         os.close(writing)
         with os.fdopen(reading, "rb") as file:
             theirs = file.read()
