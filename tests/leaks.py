@@ -38,7 +38,10 @@ def _looks_random(word):
 def pytest_runtest_logreport(report):
     """Keeps what a test printed and pytest swallowed, in the file that HOLDALL_OUTPUT names. For conftest.py."""
     path = os.environ.get("HOLDALL_OUTPUT")
-    kept = "".join((report.capstdout, report.capstderr, report.caplog)) if path else ""
+    # What the gauntlet runs to see a check fail leaks on purpose.
+    if path is None or "[vulnerable:" in report.nodeid:
+        return
+    kept = "".join((report.capstdout, report.capstderr, report.caplog))
     if kept and report.when != "setup":
         with open(path, "a", encoding="utf-8", errors="replace") as file:
             file.write(f"-- {report.nodeid} ({report.when})\n{kept}\n")
