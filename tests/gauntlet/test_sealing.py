@@ -212,6 +212,7 @@ def test_laravel_app_key_leaks_what_can_be_guessed_is_no_key_and_there_is_none_b
     texts = ["", "secret", "changeme", "SomeRandomString", "temporary_key", "base64:" + "A" * 43, "a password of 32 characters, it!"]
     texts += ["0123456789abcdef" * 2, "0123456789abcdef" * 4, "x" * 43, "A" * 43, "_" * 42 + "8", "1" * 42 + "0"]
     raw = [bytes(32), b"\xff" * 32, b"a password of 32 characters, it!", b"0123456789abcdef" * 2, b"SomeRandomStringSomeRandomString"]
+    raw += [bytes(range(32)), bytes(range(1, 33)), bytes(range(255, 223, -1)), bytes(range(0, 224, 7))]
     raw += [bytes(range(1, 9)) * 4, bytes(16), bytes(range(31)), bytes(range(33)), secrets.token_bytes(16), secrets.token_bytes(31)]
     raw += [secrets.token_bytes(33), secrets.token_bytes(64), secrets.token_hex(16).encode(), secrets.token_urlsafe(24).encode()]
     for key in [*texts, *(encoded(one) for one in raw), *(base64.b64encode(one).decode() for one in raw)]:
