@@ -17,7 +17,7 @@ OLD_WHEEL := target/wheels-3.9/ready
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo demo-python test lint bench torture fuzz wheel install header abi clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo demo-python test lint bench torture fuzz wheel node install header abi clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -73,10 +73,19 @@ $(OLD_WHEEL): $(shell find src bindings/python/src -name '*.rs') $(wildcard Carg
 	    --interpreter "$$old" --target-dir target/python --out $(@D); fi
 	@touch $@
 
-test: test-packages lib build/demo $(OLD_WHEEL) wheel
+bindings/node/node_modules/ready: bindings/node/package-lock.json
+	@tools/need node
+	npm ci --prefix bindings/node --ignore-scripts --loglevel=error
+	@touch $@
+
+# The native half of the Node package, where it lies.
+node: rust bindings/node/node_modules/ready
+	node bindings/node/build.js
+
+test: test-packages lib build/demo $(OLD_WHEEL) wheel node
 	$(VENV)/bin/python tools/test
 
-lint: lint-packages lib wheel
+lint: lint-packages lib wheel node
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
 	RUSTFLAGS='--cfg holdall_shuttle' CARGO_TARGET_DIR=target/shuttle $(CARGO) clippy --quiet --test interleavings -- -D warnings
@@ -90,6 +99,10 @@ lint: lint-packages lib wheel
 	$(VENV)/bin/ruff check --quiet tests tools/test tools/torture tools/fuzz bindings/python benches/python examples
 	$(VENV)/bin/mypy --strict --no-error-summary --package holdall
 	$(VENV)/bin/stubtest --concise holdall._holdall
+	$(CARGO) fmt --manifest-path bindings/node/Cargo.toml --check
+	$(CARGO) clippy --quiet --manifest-path bindings/node/Cargo.toml --target-dir target/node -- -D warnings
+	bindings/node/node_modules/.bin/biome check --error-on-warnings bindings/node
+	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp
@@ -126,4 +139,4 @@ abi: lint-packages lib
 	bindings/c/abi/check write
 
 clean:
-	rm -rf target build $(VENV)
+	rm -rf target build $(VENV) bindings/node/node_modules bindings/node/holdall.node bindings/node/rust

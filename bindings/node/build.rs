@@ -1,0 +1,5 @@
+//! Says what the linker has to know of a module that Node loads.
+
+fn main() {
+    napi_build::setup();
+}

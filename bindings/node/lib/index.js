@@ -1,0 +1,10 @@
+"use strict";
+
+// Holdall: sessions that lose nothing. The adapters are beside: holdall/http, holdall/express-session, holdall/fastify, holdall/koa.
+
+const { flash, session, withSession } = require("./context.js");
+const { HoldallError } = require("./errors.js");
+const { SessionManager } = require("./manager.js");
+const { Commit, Session } = require("./session.js");
+
+module.exports = { Commit, HoldallError, Session, SessionManager, flash, session, withSession };
