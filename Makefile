@@ -103,6 +103,7 @@ lint: lint-packages lib wheel node
 	$(CARGO) clippy --quiet --manifest-path bindings/node/Cargo.toml --target-dir target/node -- -D warnings
 	bindings/node/node_modules/.bin/biome check --error-on-warnings bindings/node
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
+	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/store
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp

@@ -3,7 +3,8 @@
 // The examples of README.md and docs/node*.md run, print what they say, and have the types they should.
 
 const assert = require("node:assert/strict");
-const { execFileSync } = require("node:child_process");
+const { execFileSync, spawn } = require("node:child_process");
+const { once } = require("node:events");
 const fs = require("node:fs");
 const path = require("node:path");
 const { test } = require("node:test");
@@ -27,8 +28,26 @@ for (const page of ["README.md", "docs/node.md"]) {
   });
 }
 
+for (const [number, example] of examples("docs/node/express.md", "javascript").entries()) {
+  test(`example ${number + 1} of docs/node/express.md answers`, async () => {
+    // It listens where it likes, and says where.
+    const source = example.replace(
+      /app\.listen\((.*)\);/,
+      "const server = app.listen($1, () => console.log(server.address().port));",
+    );
+    const child = spawn(process.execPath, ["-e", source], { cwd: __dirname, stdio: ["ignore", "pipe", "inherit"] });
+    try {
+      const [port] = await once(child.stdout, "data");
+      assert.equal(await (await fetch(`http://127.0.0.1:${Number(port)}/`)).text(), "views: 1");
+    } finally {
+      child.kill();
+      await once(child, "close");
+    }
+  });
+}
+
 test("the typed examples are checked by tsc", () => {
-  const found = examples("docs/node.md", "typescript");
+  const found = ["docs/node.md", "docs/node/express.md"].flatMap((page) => examples(page, "typescript"));
   assert.ok(found.length > 0);
   // Within the package, which they import by its name.
   const place = fs.mkdtempSync(path.join(__dirname, "types", "examples-"));

@@ -1,0 +1,511 @@
+"use strict";
+
+// Express, Connect and plain node:http over real connections.
+
+const assert = require("node:assert/strict");
+const { once } = require("node:events");
+const { Readable } = require("node:stream");
+const { test } = require("node:test");
+const { setTimeout: pause } = require("node:timers/promises");
+const compression = require("compression");
+const connect = require("connect");
+const express = require("express");
+const { SessionManager, flash, session: current } = require("holdall");
+const { sessionMiddleware } = require("holdall/http");
+const { PLAIN_HTTP, overDrivers, url } = require("./common.js");
+const { served } = require("./serving.js");
+
+// The same over every driver, with the commit where it is called and in a thread.
+function overWays(body) {
+  overDrivers((driver) => {
+    for (const offThread of [false, true]) {
+      const manager = (fields) => new SessionManager(url(driver), { ...PLAIN_HTTP, offThread, ...fields });
+      body(manager, (name, run) => test(`${name}${offThread ? " (in a thread)" : ""}`, run), driver);
+    }
+  });
+}
+
+// An Express application with the session before all that `routes` adds; errors end as their message.
+function application(manager, routes, options) {
+  const app = express();
+  app.use(sessionMiddleware(manager, options));
+  routes(app);
+  app.use((error, _req, res, _next) => res.status(500).send(error.message));
+  return app;
+}
+
+overWays((manager, test) => {
+  test("properties are kept from one request to the next", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.get("/", (req, res) => {
+          req.session.views = (req.session.views ?? 0) + 1;
+          req.session.seen ??= [];
+          req.session.seen.push(req.session.views);
+          res.json(req.session);
+        });
+        app.get("/forget", (req, res) => {
+          delete req.session.seen;
+          req.session.views = undefined;
+          res.json(Object.keys(req.session));
+        });
+      }),
+    );
+    assert.deepEqual(await visitor.json("/"), { seen: [1], views: 1 });
+    assert.deepEqual(await visitor.json("/"), { seen: [1, 2], views: 2 });
+    assert.deepEqual(await visitor.another().json("/"), { seen: [1], views: 1 });
+    assert.deepEqual(await visitor.json("/forget"), []);
+    assert.deepEqual(await visitor.json("/"), { seen: [1], views: 1 });
+  });
+
+  test("a request that only looks sets no cookie, and one that does not even look says nothing", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.get("/look", (req, res) => res.json(req.session.user ?? null));
+        app.get("/pass", (_req, res) => res.set("Cache-Control", "max-age=60").json(1));
+      }),
+    );
+    const looked = await visitor.fetch("/look");
+    assert.deepEqual([looked.headers.getSetCookie(), looked.headers.get("vary")], [[], "Cookie"]);
+    const passed = await visitor.fetch("/pass");
+    assert.deepEqual(
+      [passed.headers.getSetCookie(), passed.headers.get("vary"), passed.headers.get("cache-control")],
+      [[], null, "max-age=60"],
+    );
+  });
+
+  test("the headers of the session join those of the application, in whichever way the head is written", async (t) => {
+    const ends = {
+      json: (res) => res.set("Vary", "Accept").set("Cache-Control", "max-age=60").json(1),
+      end: (res) => res.appendHeader("Set-Cookie", "own=1").end("1"),
+      head: (res) => {
+        res.writeHead(200, { "Set-Cookie": "own=1", Vary: "Accept", "Cache-Control": "private, max-age=60" });
+        res.end("1");
+      },
+      list: (res) => {
+        res.writeHead(200, "Fine", ["Vary", "Accept", "Cache-Control", "public"]);
+        res.end("1");
+      },
+      flush: (res) => {
+        res.flushHeaders();
+        setTimeout(() => res.end("1"), 5);
+      },
+      write: (res) => {
+        res.write("1");
+        res.write("2");
+        res.end("3");
+      },
+      pipe: (res) => Readable.from(Array(2000).fill("x".repeat(1000))).pipe(res),
+      redirect: (res) => res.redirect("/elsewhere"),
+      star: (res) => res.set("Vary", "*").end("1"),
+    };
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.get("/:way", (req, res) => {
+          req.session.way = req.params.way;
+          ends[req.params.way](res);
+        });
+        app.get("/is/it", (req, res) => res.json(req.session.way));
+      }),
+    );
+    const varies = {
+      json: "Accept, Cookie",
+      head: "Accept, Cookie",
+      list: "Accept, Cookie",
+      redirect: "Accept, Cookie",
+      star: "*",
+    };
+    const caches = { json: "max-age=60, no-store", head: "private, max-age=60", list: "public, no-store" };
+    for (const way of Object.keys(ends)) {
+      visitor.cookies.clear();
+      const response = await visitor.fetch(`/${way}`);
+      const text = await response.text();
+      assert.equal(response.status, way === "redirect" ? 302 : 200);
+      const cookies = response.headers.getSetCookie();
+      assert.equal(cookies.filter((line) => /^sid=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax$/.test(line)).length, 1, way);
+      assert.equal(cookies.includes("own=1"), way === "end" || way === "head");
+      assert.equal(response.headers.get("vary"), varies[way] ?? "Cookie", way);
+      assert.equal(response.headers.get("cache-control"), caches[way] ?? "no-store", way);
+      if (way === "pipe") assert.equal(text.length, 2_000_000);
+      if (way === "write") assert.equal(text, "123");
+      assert.equal(await visitor.json("/is/it"), way);
+    }
+  });
+
+  test("regenerate, destroy, save, reload, touch and cookie, as in express-session", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.get("/in", (req, res, next) => {
+          const before = req.session.id;
+          req.session.old = 1;
+          req.session.regenerate((error) => {
+            if (error) return next(error);
+            req.session.user = "ann";
+            // As many do, though nobody needs to.
+            req.session.save((error) => (error ? next(error) : res.json([before !== req.session.id, req.session.old ?? null])));
+          });
+        });
+        app.get("/", (req, res) => res.json([req.session.id, req.session.user ?? null]));
+        app.get("/out", (req, res, next) =>
+          req.session.destroy((error) => (error ? next(error) : res.json(req.session === undefined))),
+        );
+        app.get("/save", async (req, res) => {
+          req.session.user = "bob";
+          await req.session.save();
+          req.session.more = 1;
+          res.json(req.session);
+        });
+        app.get("/reload", async (req, res) => {
+          req.session.user = "eve";
+          await req.session.reload();
+          res.json(req.session.user ?? null);
+        });
+        app.get("/keep", (req, res) => {
+          const { cookie } = req.session;
+          const before = [cookie.maxAge, cookie.expires, cookie.httpOnly, cookie.path, cookie.sameSite, cookie.secure];
+          req.session.touch().resetMaxAge().cookie.maxAge = 60_000;
+          res.json([...before, req.session.cookie.maxAge, req.session.cookie.originalMaxAge]);
+        });
+        app.get("/session-cookie", (req, res) => {
+          req.session.cookie.expires = null;
+          res.json(req.session.cookie.maxAge);
+        });
+      }),
+    );
+    const old = visitor.copy();
+    assert.deepEqual(await visitor.json("/in"), [true, null]);
+    const [id, user] = await visitor.json("/");
+    assert.equal(user, "ann");
+    assert.equal(visitor.cookies.get("sid"), id);
+    assert.deepEqual((await old.json("/"))[1], null);
+    assert.deepEqual(await visitor.json("/save"), { more: 1, user: "bob" });
+    assert.equal(await visitor.json("/reload"), "bob");
+    assert.deepEqual(await visitor.json("/"), [id, "bob"]);
+
+    const kept = await visitor.fetch("/keep");
+    assert.match(kept.headers.getSetCookie()[0], /; Max-Age=60$/);
+    assert.deepEqual(await kept.json(), [null, null, true, "/", "lax", false, 60_000, 60_000]);
+    const again = await visitor.fetch("/session-cookie");
+    assert.doesNotMatch(again.headers.getSetCookie()[0], /Max-Age/);
+
+    const stolen = visitor.copy();
+    const out = await visitor.fetch("/out");
+    assert.deepEqual([await out.json(), visitor.cookies.size], [true, 0]);
+    assert.match(out.headers.getSetCookie()[0], /^sid=; .*; Max-Age=0;/);
+    assert.equal((await stolen.json("/"))[1], null);
+    // A first visit that saves in the middle: one cookie, and all of it is there.
+    const fresh = visitor.another();
+    assert.equal((await fresh.fetch("/save")).headers.getSetCookie().length, 1);
+    assert.equal((await fresh.json("/"))[1], "bob");
+  });
+
+  test("flash is shown once, and a redirect does not use it up", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.post("/", (_req, res) => {
+          flash("notice", "saved");
+          res.redirect("/hop");
+        });
+        app.get("/hop", (_req, res) => {
+          current();
+          res.redirect("/shown");
+        });
+        app.get("/shown", (_req, res) => res.json(flash("notice") ?? null));
+      }),
+    );
+    await visitor.fetch("/", { method: "POST" });
+    await visitor.fetch("/hop");
+    await visitor.fetch("/shown", { method: "HEAD" });
+    await visitor.fetch("/shown", { headers: { "sec-purpose": "prefetch" } });
+    assert.equal(await visitor.json("/shown"), "saved");
+    assert.equal(await visitor.json("/shown"), null);
+  });
+
+  test("parallel requests lose nothing of each other", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.get("/start", (req, res) => {
+          req.session.list = [];
+          res.end();
+        });
+        app.get("/add/:n", async (req, res) => {
+          req.session[`key${req.params.n}`] = 1;
+          await pause(1);
+          req.session.list.push(Number(req.params.n));
+          req.session.holdall.increment("n");
+          res.end();
+        });
+        app.get("/all", (req, res) => res.json(req.session));
+      }),
+    );
+    await visitor.text("/start");
+    await Promise.all(Array.from({ length: 40 }, (_, n) => visitor.text(`/add/${n}`)));
+    const all = await visitor.json("/all");
+    assert.equal(all.n, 40);
+    assert.deepEqual(
+      all.list.sort((a, b) => a - b),
+      Array.from({ length: 40 }, (_, n) => n),
+    );
+    assert.equal(Object.keys(all).filter((key) => key.startsWith("key")).length, 40);
+  });
+
+  test("one exclusive request at a time, and a lock is free when a visitor hangs up or an error is answered", async (t) => {
+    const shop = manager();
+    const app = application(
+      shop,
+      (app) => {
+        app.get("/start", (req, res) => {
+          req.session.n = 0;
+          res.end();
+        });
+        app.get("/locked/add", async (req, res) => {
+          const { n } = req.session;
+          await pause(1);
+          req.session.n = n + 1;
+          res.end();
+        });
+        app.get("/locked/never", (req) => app.emit("held", req.session.id));
+        app.get("/locked/error", () => {
+          throw new Error("an error of the application");
+        });
+        app.get("/", (req, res) => res.json(req.session.n));
+      },
+      { mode: (req) => (req.url.startsWith("/locked") ? "exclusive" : "shared") },
+    );
+    const visitor = await served(t, app);
+    await visitor.text("/start");
+    await Promise.all(Array.from({ length: 20 }, () => visitor.text("/locked/add")));
+    assert.equal(await visitor.json("/"), 20);
+    assert.equal((await visitor.fetch("/locked/error")).status, 500);
+    const held = once(app, "held");
+    const hangUp = new AbortController();
+    const never = visitor.fetch("/locked/never", { signal: hangUp.signal });
+    await held;
+    hangUp.abort();
+    await assert.rejects(never);
+    await visitor.text("/locked/add");
+    assert.equal(await visitor.json("/"), 21);
+  });
+
+  test("an error of the application saves nothing, unless it is asked to", async (t) => {
+    const routes = (app) => {
+      app.get("/fails", (req) => {
+        req.session.user = "ann";
+        throw new Error("an error of the application");
+      });
+      app.get("/", (req, res) => res.json(req.session.user ?? null));
+    };
+    for (const saveOnError of [false, true]) {
+      const visitor = await served(t, application(manager(), routes, { saveOnError }));
+      const failed = await visitor.fetch("/fails");
+      assert.deepEqual([failed.status, await failed.text()], [500, "an error of the application"]);
+      assert.equal(failed.headers.getSetCookie().length, saveOnError ? 1 : 0);
+      assert.equal(failed.headers.get("vary"), "Cookie");
+      assert.equal(await visitor.json("/"), saveOnError ? "ann" : null);
+    }
+  });
+
+  test("a commit that fails becomes an error of the application, and nothing of its answer leaves", async (t) => {
+    const ends = {
+      json: (res) => res.json({ stored: "a page that says so" }),
+      stream: async (res) => {
+        res.set("Content-Type", "text/csv");
+        res.write("a page ");
+        await pause(5);
+        res.write("that says ");
+        res.end("so");
+      },
+      head: (res) => {
+        res.writeHead(200, { ETag: "1", "Content-Length": 1000 });
+        res.end("a page that says so");
+      },
+    };
+    const visitor = await served(
+      t,
+      application(manager({ max_record_bytes: 2000 }), (app) => {
+        app.get("/ok", (req, res) => {
+          req.session.ok = 1;
+          res.end();
+        });
+        app.get("/:way", (req, res) => {
+          req.session.a = "x".repeat(1500);
+          req.session.b = "x".repeat(1500);
+          return ends[req.params.way](res);
+        });
+        app.get("/is/it", (req, res) => res.json(req.session));
+      }),
+    );
+    await visitor.text("/ok");
+    for (const way of Object.keys(ends)) {
+      const response = await visitor.fetch(`/${way}`);
+      assert.equal(response.status, 500);
+      assert.match(await response.text(), /the limit is 2000/);
+      assert.deepEqual(await visitor.json("/is/it"), { ok: 1 });
+    }
+  });
+
+  test("names of the session itself and of prototypes are no data", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        app.use(express.json());
+        app.post("/set", (req, res) => {
+          for (const [key, value] of Object.entries(req.body)) req.session[key] = value;
+          res.json(1);
+        });
+        app.post("/deep", (req, res) => {
+          req.session.deep = req.body;
+          res.json([req.session.isAdmin ?? null, {}.isAdmin ?? null]);
+        });
+        app.get("/", (req, res) => {
+          const copy = Object.assign({}, req.session);
+          const found = [req.session.isAdmin, copy.isAdmin, { ...req.session }.isAdmin, {}.isAdmin, JSON.stringify(req.session)];
+          res.json([...found.map((one) => one ?? null), typeof req.session.hasOwnProperty, "isAdmin" in req.session]);
+        });
+        app.get("/raw", (req, res) => {
+          req.session.holdall.setJson("__proto__", '{"isAdmin":true}');
+          res.json([req.session.isAdmin ?? null, Object.keys(req.session), Object.assign({}, req.session).isAdmin ?? null]);
+        });
+      }),
+    );
+    const post = (path, body) => visitor.fetch(path, { method: "POST", body, headers: { "content-type": "application/json" } });
+    for (const key of ["__proto__", "id", "cookie", "save", "destroy", "holdall", "toJSON"]) {
+      const refused = await post("/set", `{"${key}":{"isAdmin":true}}`);
+      assert.equal(refused.status, 500);
+      assert.ok((await refused.text()).includes(key));
+    }
+    await post("/set", '{"constructor":{"prototype":{"isAdmin":true}},"ok":1}');
+    assert.deepEqual(await (await post("/deep", '{"__proto__":{"isAdmin":true}}')).json(), [null, null]);
+    const text = '{"constructor":{"prototype":{"isAdmin":true}},"deep":{"__proto__":{"isAdmin":true}},"ok":1}';
+    assert.deepEqual(await visitor.json("/"), [null, null, null, null, text, "function", false]);
+    assert.deepEqual(await visitor.json("/raw"), [null, ["constructor", "deep", "ok"], null]);
+  });
+
+  test("the session is at hand behind a body parser, too, and each request has its own", async (t) => {
+    const visitor = await served(
+      t,
+      application(
+        manager(),
+        (app) => {
+          app.use(express.json());
+          app.post("/", async (req, res) => {
+            current().set("name", req.body.name);
+            await pause(1);
+            res.json([current("name"), current() === req.session.holdall]);
+          });
+        },
+        { mode: (req) => (req.headers["x-exclusive"] ? "exclusive" : "shared") },
+      ),
+    );
+    const ask = async (name, number) => {
+      const headers = { "content-type": "application/json", ...(number % 2 && { "x-exclusive": "1" }) };
+      return visitor.another().json("/", { method: "POST", body: JSON.stringify({ name }), headers });
+    };
+    const names = Array.from({ length: 20 }, (_, n) => `visitor ${n}`);
+    assert.deepEqual(
+      await Promise.all(names.map(ask)),
+      names.map((name) => [name, true]),
+    );
+  });
+
+  test("a logout is not undone by a slower request", async (t) => {
+    let go;
+    const app = application(manager(), (app) => {
+      app.get("/in", (req, res) => {
+        req.session.user = "ann";
+        res.end();
+      });
+      app.get("/slow", async (req, res) => {
+        req.session.seen = req.session.user;
+        app.emit("slow");
+        await new Promise((resolve) => (go = resolve));
+        res.end();
+      });
+      app.get("/out", async (req, res) => {
+        await req.session.destroy();
+        res.end();
+      });
+      app.get("/", (req, res) => res.json(req.session.user ?? null));
+    });
+    const visitor = await served(t, app);
+    await visitor.text("/in");
+    const browser = visitor.copy();
+    const begun = once(app, "slow");
+    const slow = visitor.fetch("/slow");
+    await begun;
+    await browser.text("/out");
+    go();
+    assert.match((await slow).headers.getSetCookie()[0], /Max-Age=0/);
+    assert.equal(await visitor.json("/"), null);
+  });
+
+  test("two sessions in one request, and two middlewares of one", async (t) => {
+    const main = manager({ cookie: { secure: false, name: "main" } });
+    const app = express();
+    app.use(sessionMiddleware(main));
+    app.use(sessionMiddleware(main));
+    app.use(sessionMiddleware(manager({ cookie: { secure: false, name: "cart" } }), { property: "cart" }));
+    app.get("/", (req, res) => {
+      req.session.n = (req.session.n ?? 0) + 1;
+      req.cart.n = (req.cart.n ?? 10) + 1;
+      res.json([req.session.n, req.cart.n]);
+    });
+    const visitor = await served(t, app);
+    assert.deepEqual(await visitor.json("/"), [1, 11]);
+    assert.deepEqual([...visitor.cookies.keys()].sort(), ["cart", "main"]);
+    assert.deepEqual(await visitor.json("/"), [2, 12]);
+  });
+
+  test("beside a middleware that writes itself, before it and behind it", async (t) => {
+    for (const order of [0, 1]) {
+      const app = express();
+      const both = [compression({ threshold: 0 }), sessionMiddleware(manager())];
+      if (order) both.reverse();
+      app.use(...both);
+      app.get("/", (req, res) => {
+        req.session.n = (req.session.n ?? 0) + 1;
+        res.type("text").send(`${req.session.n} ${"x".repeat(5000)}`);
+      });
+      const visitor = await served(t, app);
+      for (const n of [1, 2]) {
+        const response = await visitor.fetch("/");
+        assert.equal(response.headers.get("content-encoding"), "gzip");
+        assert.ok((await response.text()).startsWith(`${n} xxx`));
+      }
+    }
+  });
+
+  test("Connect and plain node:http", async (t) => {
+    const count = (req, res) => {
+      req.session.n = (req.session.n ?? 0) + 1;
+      res.end(String(req.session.n));
+    };
+    const inConnect = connect().use(sessionMiddleware(manager())).use(count);
+    const session = sessionMiddleware(manager());
+    const plain = (req, res) => session(req, res, (error) => (error ? res.end(String(error)) : count(req, res)));
+    for (const listener of [inConnect, plain]) {
+      const visitor = await served(t, listener);
+      for (const n of ["1", "2", "3"]) assert.equal(await visitor.text("/"), n);
+    }
+  });
+
+  test("whether a request came over https is the application's to know", async (t) => {
+    const app = application(manager({ cookie: { secure: "auto" } }), (app) => {
+      app.set("trust proxy", "loopback");
+      app.get("/", (req, res) => {
+        req.session.n = 1;
+        res.end();
+      });
+    });
+    const visitor = await served(t, app);
+    const cookie = async (headers) => (await visitor.another().fetch("/", { headers })).headers.getSetCookie()[0];
+    assert.doesNotMatch(await cookie({}), /; Secure/);
+    assert.match(await cookie({ "x-forwarded-proto": "https" }), /; Secure/);
+  });
+});
