@@ -21,8 +21,8 @@ class Exchange {
   #manager;
   #header;
   #options;
-  // The cookie, as far as this response is to change it.
-  #cookie;
+  // The Set-Cookie lines of this response, by their cookies' names.
+  #lines = new Map();
   #isOver = false;
 
   constructor(manager, header, options) {
@@ -98,25 +98,33 @@ class Exchange {
   }
 
   async #reopen() {
-    const { line } = this.#cookie ?? {};
-    // The new cookie, or none after a removal; else the one that the browser sent.
-    const header = line === undefined ? this.#header : line.includes("; Max-Age=0") ? "" : line.split(";")[0];
-    this.session = await this.#manager.open(header, this.#options);
+    this.session = await this.#manager.open(this.#cookieHeader(), this.#options);
     if (this.#isOver) this.session.close();
+  }
+
+  // What the browser would send next.
+  #cookieHeader() {
+    if (this.#lines.size === 0) return this.#header;
+    const sent = (this.#header ?? "").split(";").map((pair) => pair.trim());
+    const kept = sent.filter((pair) => pair !== "" && !this.#lines.has(pair.split("=")[0]));
+    const set = [...this.#lines.values()].filter((line) => !line.includes("; Max-Age=0"));
+    return [...kept, ...set.map((line) => line.split(";")[0])].join("; ");
   }
 
   #headers(commit) {
     this.#note(commit);
     const headers = commit.headers.filter(([name]) => name !== "Set-Cookie");
-    if (this.#cookie?.line === undefined) return headers;
+    if (this.#lines.size === 0) return headers;
     if (!headers.some(([name]) => name === "Cache-Control")) headers.push(["Cache-Control", "no-store"]);
-    return [["Set-Cookie", this.#cookie.line], ...headers];
+    return [...[...this.#lines.values()].map((line) => ["Set-Cookie", line]), ...headers];
   }
 
-  // Of several commits of one request the last word on the cookie counts. To a session that has moved none is sent.
+  // Of several commits of one request the last word on a cookie counts. To a session that has moved none is sent.
   #note(commit) {
-    const line = commit.headers.find(([name]) => name === "Set-Cookie")?.[1];
-    if (line !== undefined || commit.outcome === "moved") this.#cookie = { line };
+    if (commit.outcome === "moved") this.#lines.clear();
+    for (const [name, line] of commit.headers) {
+      if (name === "Set-Cookie") this.#lines.set(line.slice(0, line.indexOf("=")), line);
+    }
   }
 }
 

@@ -24,6 +24,9 @@ export interface Config {
   max_keys?: number;
   flash?: FlashPolicy;
   keyed_secret?: string | null;
+  keys?: (string | { file: string } | { env: string })[];
+  application?: string;
+  at_rest?: "plain" | "sealed" | "sealed_only";
   /** Fields of later releases. */
   [field: string]: unknown;
 }
@@ -31,8 +34,8 @@ export interface Config {
 /** A configuration's fields, and what is of this package alone. */
 export interface ManagerOptions extends Config {
   /**
-   * Whether loads and commits run in a thread. Left out: commits of a driver whose `durability` is `commit`, which take
-   * milliseconds, and nothing else.
+   * Whether loads and commits run in a thread. Left out: commits and destroys of a driver whose `durability` is `commit`, which
+   * take milliseconds, and nothing else.
    */
   offThread?: boolean;
 }
@@ -270,6 +273,12 @@ export class Session<Data extends object = Record<string, any>> {
   /** Lets go of a session that is not committed, and of its lock. */
   close(): void;
 }
+
+/**
+ * Makes a key for `keys` in the configuration: 32 random bytes as 43 characters of base64url. A secret: whoever has it can make himself
+ * any session. Keep it in a file or a variable of the environment, which the configuration can name.
+ */
+export function generateKey(): string;
 
 /** Runs `call` with this session as the one that `session()` gives, for adapters of your own. */
 export function withSession<T>(session: Session<any>, call: () => T): T;

@@ -5,6 +5,7 @@
 const { flash, session, withSession } = require("./context.js");
 const { HoldallError } = require("./errors.js");
 const { SessionManager } = require("./manager.js");
+const { generateKey } = require("./native.js");
 const { Commit, Session } = require("./session.js");
 
-module.exports = { Commit, HoldallError, Session, SessionManager, flash, session, withSession };
+module.exports = { Commit, HoldallError, Session, SessionManager, flash, generateKey, session, withSession };

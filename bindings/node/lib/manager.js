@@ -17,6 +17,7 @@ class SessionManager {
   #name;
   #offThread;
   #driver;
+  #leavesThread;
   #lines = new Lines();
 
   static {
@@ -34,6 +35,10 @@ class SessionManager {
     const settings = this.config();
     this.#name ??= settings.default;
     this.#driver = settings.drivers[this.#name];
+    // A disk sync takes milliseconds; a write into the page cache less than two changes of thread. With `spill_to` it is that
+    // driver's disk.
+    const disk = settings.drivers[this.#driver.spill_to] ?? this.#driver;
+    this.#leavesThread = this.#offThread ?? disk.durability === "commit";
   }
 
   async open(cookieHeader, options) {
@@ -122,8 +127,7 @@ class SessionManager {
 
   // What a session has to know of its manager.
   get #io() {
-    // A disk sync takes milliseconds; a write into the page cache as long as two changes of thread.
-    return { lines: this.#lines, leavesThread: this.#offThread ?? this.#driver.durability === "commit" };
+    return { lines: this.#lines, leavesThread: this.#leavesThread };
   }
 
   [inspect.custom]() {

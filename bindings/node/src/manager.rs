@@ -12,6 +12,12 @@ use napi_derive::napi;
 /// A listener that keeps no process alive.
 type Listener = ThreadsafeFunction<FnArgs<(String, String)>, (), FnArgs<(String, String)>, Status, false, true>;
 
+/// A key for `keys` in the configuration.
+#[napi]
+pub fn generate_key() -> napi::Result<String> {
+    guarded(engine::generate_key)
+}
+
 /// Opens a configuration: a URL or a JSON text.
 #[napi]
 pub fn manager_new(document: String) -> napi::Result<External<Manager>> {

@@ -8,7 +8,11 @@ const path = require("node:path");
 const { describe } = require("node:test");
 const { SessionManager } = require("holdall");
 
-const DRIVERS = ["memory", "file"];
+// Those of the server's side, which know locks, tokens that are ids, and sessions that can be revoked.
+const SERVER_DRIVERS = ["memory", "file"];
+const DRIVERS = [...SERVER_DRIVERS, "cookie"];
+// For tests; not a secret.
+const KEY = "7hT8wC5Zf1m0u9Jq2rXyKdLpBvN4sGaE6oQiRkWzMxc";
 const PLAIN_HTTP = { cookie: { secure: false } };
 
 let root;
@@ -22,24 +26,35 @@ function folder() {
   return fs.mkdtempSync(path.join(root, "-"));
 }
 
+// What makes a manager of a driver: a URL, or a text with its key.
 function url(driver) {
+  if (driver === "cookie") return JSON.stringify({ url: "cookie:", keys: [KEY] });
   return driver === "file" ? `file://${folder()}/sessions` : `${driver}:`;
 }
 
 // The tests in `body`, once for each driver.
-function overDrivers(body) {
-  for (const driver of DRIVERS) describe(driver, () => body(driver));
+function overDrivers(body, drivers = DRIVERS) {
+  for (const driver of drivers) describe(driver, () => body(driver));
 }
 
-// One visitor: sends back the cookie that the last commit set.
+function overServerDrivers(body) {
+  overDrivers(body, SERVER_DRIVERS);
+}
+
+// One visitor: sends back the cookies that commits have set.
 class Browser {
+  cookies = new Map();
+
   constructor(manager) {
     this.manager = manager;
-    this.cookie = undefined;
   }
 
   static of(driver, fields) {
     return new Browser(new SessionManager(url(driver), fields));
+  }
+
+  get cookie() {
+    return [...this.cookies].map((pair) => pair.join("=")).join("; ");
   }
 
   open(options) {
@@ -53,8 +68,12 @@ class Browser {
   }
 
   receive(headers) {
-    const line = headers.find(([name]) => name === "Set-Cookie")?.[1];
-    if (line !== undefined) this.cookie = line.includes("; Max-Age=0") ? undefined : line.split(";")[0];
+    for (const [header, line] of headers) {
+      if (header !== "Set-Cookie") continue;
+      const [, name, value] = /^([^=]*)=([^;]*)/.exec(line);
+      if (line.includes("; Max-Age=0")) this.cookies.delete(name);
+      else this.cookies.set(name, value);
+    }
   }
 
   // What the next request would find.
@@ -71,4 +90,4 @@ class Browser {
   }
 }
 
-module.exports = { Browser, DRIVERS, PLAIN_HTTP, folder, overDrivers, url };
+module.exports = { Browser, DRIVERS, KEY, PLAIN_HTTP, folder, overDrivers, overServerDrivers, url };

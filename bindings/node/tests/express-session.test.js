@@ -11,7 +11,7 @@ const express = require("express");
 const session = require("express-session");
 const { HoldallError, SessionManager } = require("holdall");
 const { HoldallStore } = require("holdall/express-session");
-const { folder, overDrivers, url } = require("./common.js");
+const { folder, overServerDrivers, url } = require("./common.js");
 const { served } = require("./serving.js");
 
 function application(store, routes, options) {
@@ -30,7 +30,7 @@ function counting(app) {
   app.get("/look", (req, res) => res.json(req.session.views ?? null));
 }
 
-overDrivers((driver) => {
+overServerDrivers((driver) => {
   test("one line changes the store, and the next process finds the sessions", async (t) => {
     const place = url(driver);
     const store = new HoldallStore(place);

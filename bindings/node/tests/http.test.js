@@ -20,7 +20,9 @@ function overWays(body) {
   overDrivers((driver) => {
     for (const offThread of [false, true]) {
       const manager = (fields) => new SessionManager(url(driver), { ...PLAIN_HTTP, offThread, ...fields });
-      body(manager, (name, run) => test(`${name}${offThread ? " (in a thread)" : ""}`, run), driver);
+      const named = (name, run) => test(`${name}${offThread ? " (in a thread)" : ""}`, run);
+      // What needs locks, or a record that all requests share.
+      body(manager, named, driver === "cookie" ? () => {} : named, driver);
     }
   });
 }
@@ -34,7 +36,7 @@ function application(manager, routes, options) {
   return app;
 }
 
-overWays((manager, test) => {
+overWays((manager, test, serverTest, driver) => {
   test("properties are kept from one request to the next", async (t) => {
     const visitor = await served(
       t,
@@ -125,7 +127,7 @@ overWays((manager, test) => {
       const text = await response.text();
       assert.equal(response.status, way === "redirect" ? 302 : 200);
       const cookies = response.headers.getSetCookie();
-      assert.equal(cookies.filter((line) => /^sid=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax$/.test(line)).length, 1, way);
+      assert.equal(cookies.filter((line) => /^sid=[\w-]+; Path=\/; HttpOnly; SameSite=Lax$/.test(line)).length, 1, way);
       assert.equal(cookies.includes("own=1"), way === "end" || way === "head");
       assert.equal(response.headers.get("vary"), varies[way] ?? "Cookie", way);
       assert.equal(response.headers.get("cache-control"), caches[way] ?? "no-store", way);
@@ -180,7 +182,7 @@ overWays((manager, test) => {
     assert.deepEqual(await visitor.json("/in"), [true, null]);
     const [id, user] = await visitor.json("/");
     assert.equal(user, "ann");
-    assert.equal(visitor.cookies.get("sid"), id);
+    if (driver !== "cookie") assert.equal(visitor.cookies.get("sid"), id);
     assert.deepEqual((await old.json("/"))[1], null);
     assert.deepEqual(await visitor.json("/save"), { more: 1, user: "bob" });
     assert.equal(await visitor.json("/reload"), "bob");
@@ -196,7 +198,8 @@ overWays((manager, test) => {
     const out = await visitor.fetch("/out");
     assert.deepEqual([await out.json(), visitor.cookies.size], [true, 0]);
     assert.match(out.headers.getSetCookie()[0], /^sid=; .*; Max-Age=0;/);
-    assert.equal((await stolen.json("/"))[1], null);
+    // What is in the browser cannot be called back.
+    assert.equal((await stolen.json("/"))[1], driver === "cookie" ? "bob" : null);
     // A first visit that saves in the middle: one cookie, and all of it is there.
     const fresh = visitor.another();
     assert.equal((await fresh.fetch("/save")).headers.getSetCookie().length, 1);
@@ -226,7 +229,7 @@ overWays((manager, test) => {
     assert.equal(await visitor.json("/shown"), null);
   });
 
-  test("parallel requests lose nothing of each other", async (t) => {
+  serverTest("parallel requests lose nothing of each other", async (t) => {
     const visitor = await served(
       t,
       application(manager(), (app) => {
@@ -255,7 +258,7 @@ overWays((manager, test) => {
     assert.equal(Object.keys(all).filter((key) => key.startsWith("key")).length, 40);
   });
 
-  test("one exclusive request at a time, and a lock is free when a visitor hangs up or an error is answered", async (t) => {
+  serverTest("one exclusive request at a time, and a lock is free when a visitor hangs up or an error is answered", async (t) => {
     const shop = manager();
     const app = application(
       shop,
@@ -400,7 +403,7 @@ overWays((manager, test) => {
             res.json([current("name"), current() === req.session.holdall]);
           });
         },
-        { mode: (req) => (req.headers["x-exclusive"] ? "exclusive" : "shared") },
+        { mode: (req) => (req.headers["x-exclusive"] && driver !== "cookie" ? "exclusive" : "shared") },
       ),
     );
     const ask = async (name, number) => {
@@ -414,7 +417,7 @@ overWays((manager, test) => {
     );
   });
 
-  test("a logout is not undone by a slower request", async (t) => {
+  serverTest("a logout is not undone by a slower request", async (t) => {
     let go;
     const app = application(manager(), (app) => {
       app.get("/in", (req, res) => {
@@ -443,6 +446,33 @@ overWays((manager, test) => {
     go();
     assert.match((await slow).headers.getSetCookie()[0], /Max-Age=0/);
     assert.equal(await visitor.json("/"), null);
+  });
+
+  test("a session that was saved in the middle of a request takes as many cookies as it needs at the end", async (t) => {
+    const visitor = await served(
+      t,
+      application(
+        manager(driver === "cookie" && { drivers: { main: { type: "cookie", overflow: "chunk" } }, url: null }),
+        (app) => {
+          app.get("/", async (req, res) => {
+            req.session.long = "x".repeat(6000);
+            await req.session.save();
+            const { length } = req.session.long;
+            req.session.long = req.query.long ? "y".repeat(5000) : "y";
+            res.json([length, req.session.long[0]]);
+          });
+          app.get("/look", (req, res) => res.json(req.session.long.length));
+        },
+      ),
+    );
+    for (const [path, length] of [
+      ["/?long=1", 5000],
+      ["/", 1],
+    ]) {
+      assert.deepEqual(await visitor.json(path), [6000, "y"]);
+      assert.equal(await visitor.json("/look"), length);
+      assert.equal(visitor.cookies.size > 1, driver === "cookie" && length > 1);
+    }
   });
 
   test("two sessions in one request, and two middlewares of one", async (t) => {

@@ -7,7 +7,7 @@ const fs = require("node:fs");
 const { describe, test } = require("node:test");
 const { setTimeout: pause } = require("node:timers/promises");
 const { HoldallError, SessionManager } = require("holdall");
-const { Browser, folder, overDrivers, url } = require("./common.js");
+const { Browser, folder, overServerDrivers, url } = require("./common.js");
 
 const code = (expected) => (error) => {
   assert.ok(error instanceof HoldallError, error);
@@ -51,7 +51,7 @@ test("a configuration cannot be made of what others have put on prototypes", () 
   assert.throws(() => new SessionManager(evil), code("invalid_config"));
 });
 
-overDrivers((driver) => {
+overServerDrivers((driver) => {
   test("another driver of a manager has a cookie of its own", async () => {
     const path = `${folder()}/sessions`;
     const main = driver === "file" ? { type: "file", path } : { type: "memory" };

@@ -9,7 +9,7 @@ const { once } = require("node:events");
 const { test } = require("node:test");
 const { Worker } = require("node:worker_threads");
 const { SessionManager } = require("holdall");
-const { Browser, folder, overDrivers, url } = require("./common.js");
+const { Browser, folder, overServerDrivers, url } = require("./common.js");
 
 // What a program of its own says and how it ends. It is read from a string, in this folder.
 async function program(source, given = [], options = []) {
@@ -38,7 +38,7 @@ async function counted(manager, fields = {}) {
   return id;
 }
 
-overDrivers((driver) => {
+overServerDrivers((driver) => {
   test("handles are collected in any order, and give back what they held", async () => {
     const out = isFine(
       await program(
@@ -427,7 +427,7 @@ test("neither a manager nor its listener keeps a process alive", async () => {
 test("the same package from import and from require", async () => {
   const imported = await import("holdall");
   const required = require("holdall");
-  const names = ["Commit", "HoldallError", "Session", "SessionManager", "flash", "session", "withSession"];
+  const names = ["Commit", "HoldallError", "Session", "SessionManager", "flash", "generateKey", "session", "withSession"];
   assert.deepEqual(Object.keys(required), names);
   for (const name of names) assert.equal(imported[name], required[name]);
 });

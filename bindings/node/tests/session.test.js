@@ -5,8 +5,8 @@
 const assert = require("node:assert/strict");
 const { inspect } = require("node:util");
 const { test } = require("node:test");
-const { HoldallError, Session, SessionManager, flash, session: current, withSession } = require("holdall");
-const { Browser, overDrivers } = require("./common.js");
+const { HoldallError, Session, SessionManager, flash, generateKey, session: current, withSession } = require("holdall");
+const { Browser, overDrivers, overServerDrivers } = require("./common.js");
 
 const code = (expected) => (error) => {
   assert.ok(error instanceof HoldallError, error);
@@ -177,22 +177,6 @@ overDrivers((driver) => {
     assert.deepEqual(await browser.stored(), { user: { of: ['9007199254740993" 9007199254740993', 1] } });
   });
 
-  test("two requests append to one array, and both arrive", async () => {
-    const browser = Browser.of(driver);
-    await browser.request((session) => session.set("list", [1]));
-    const [one, other] = [await browser.open(), await browser.open()];
-    one.get("list").push("one");
-    other.get("list").push("other");
-    assert.deepEqual([(await one.commit()).conflicts, (await other.commit()).conflicts], [[], []]);
-    assert.deepEqual(await browser.stored(), { list: [1, "one", "other"] });
-
-    const [first, second] = [await browser.open(), await browser.open()];
-    first.get("list")[0] = "first";
-    second.get("list")[0] = "second";
-    await first.commit();
-    assert.deepEqual((await second.commit()).conflicts, [["list", "overwritten"]]);
-  });
-
   test("a container goes on to be the session's through other calls", async () => {
     const browser = Browser.of(driver);
     const session = await browser.open();
@@ -284,7 +268,7 @@ overDrivers((driver) => {
     await destroyed.destroy();
     assert.throws(() => destroyed.set("a", 1), code("misuse"));
     assert.equal((await browser.commit(destroyed)).outcome, "gone");
-    assert.equal(browser.cookie, undefined);
+    assert.equal(browser.cookie, "");
 
     const closed = await browser.open();
     closed.close();
@@ -361,4 +345,39 @@ test("nothing is read before the first access", async () => {
   assert.equal(events(), 0);
   assert.equal(unknown.isNew, true);
   assert.equal(events(), 1);
+});
+
+overServerDrivers((driver) => {
+  test("two requests append to one array, and both arrive", async () => {
+    const browser = Browser.of(driver);
+    await browser.request((session) => session.set("list", [1]));
+    const [one, other] = [await browser.open(), await browser.open()];
+    one.get("list").push("one");
+    other.get("list").push("other");
+    assert.deepEqual([(await one.commit()).conflicts, (await other.commit()).conflicts], [[], []]);
+    assert.deepEqual(await browser.stored(), { list: [1, "one", "other"] });
+
+    const [first, second] = [await browser.open(), await browser.open()];
+    first.get("list")[0] = "first";
+    second.get("list")[0] = "second";
+    await first.commit();
+    assert.deepEqual((await second.commit()).conflicts, [["list", "overwritten"]]);
+  });
+});
+
+test("a session in the browser may take several cookies, and a line too long is an error with its size", async () => {
+  const cookie = (options) => ({ drivers: { main: { type: "cookie", ...options } }, keys: [generateKey()] });
+  const long = "x".repeat(6000);
+  const browser = new Browser(new SessionManager(cookie({ overflow: "chunk" })));
+  await browser.request((session) => session.set("long", long));
+  assert.ok(browser.cookies.size > 1);
+  assert.deepEqual(await browser.stored(), { long });
+  await browser.request((session) => session.delete("long"));
+  assert.equal(browser.cookies.size, 1);
+
+  const session = await new SessionManager(cookie()).open();
+  session.set("long", long);
+  await assert.rejects(session.commit(), code("too_large"));
+  assert.match(generateKey(), /^[\w-]{43}$/);
+  assert.notEqual(generateKey(), generateKey());
 });
