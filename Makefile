@@ -104,6 +104,7 @@ lint: lint-packages lib wheel node
 	bindings/node/node_modules/.bin/biome check --error-on-warnings bindings/node
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/store
+	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/koa
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp

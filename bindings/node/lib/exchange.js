@@ -13,7 +13,9 @@ const LOOKED_AT = [["Vary", "Cookie"]];
 
 class Exchange {
   // The session that the engine has opened for this request; another after `save` and `reload`.
-  session;
+  #session;
+  // The application has asked for it. One that was only opened says nothing in the response.
+  #isUsed = false;
   // What the framework's request shows as its session.
   shown;
   // Takes it out of the framework's request, once it is destroyed.
@@ -36,10 +38,15 @@ class Exchange {
     return this.#manager;
   }
 
+  get session() {
+    this.#isUsed = true;
+    return this.#session;
+  }
+
   // Opens the session; a promise only where that has to leave the thread or wait for a lock.
   open() {
-    this.session = openAtOnce(this.#manager, this.#header, this.#options);
-    if (this.session === undefined) return this.#reopen();
+    this.#session = openAtOnce(this.#manager, this.#header, this.#options);
+    if (this.#session === undefined) return this.#reopen();
     return undefined;
   }
 
@@ -47,24 +54,26 @@ class Exchange {
   // lock. Throws what the commit threw; then nothing is stored, and the response should not pretend that it is.
   end(request, status, saveOnError) {
     if (this.#isOver) return [];
-    if (status >= 500 && !saveOnError) {
+    // Who asks for the lock means to use the session.
+    const isUsed = this.#isUsed || this.#options.mode === "exclusive";
+    if (!isUsed || (status >= 500 && !saveOnError)) {
       this.giveUp();
-      return LOOKED_AT;
+      return isUsed ? LOOKED_AT : [];
     }
     this.#isOver = true;
     const options = { ageFlash: agesFlash(request, status) };
     const failed = (error) => {
-      this.session.close();
+      this.#session.close();
       throw error;
     };
     let commit;
     try {
-      commit = commitAtOnce(this.session, options);
+      commit = commitAtOnce(this.#session, options);
     } catch (error) {
       failed(error);
     }
     if (commit !== undefined) return this.#headers(commit);
-    return this.session.commit(options).then((commit) => this.#headers(commit), failed);
+    return this.#session.commit(options).then((commit) => this.#headers(commit), failed);
   }
 
   // Lets go of a session that is not saved, and of its lock.
@@ -72,7 +81,7 @@ class Exchange {
     if (this.#isOver) return;
     this.#isOver = true;
     try {
-      this.session?.close();
+      this.#session?.close();
     } catch (error) {
       // A thread is at work on it: a `save`, which gives back the lock itself.
       if (error.code !== "misuse") throw error;
@@ -98,8 +107,8 @@ class Exchange {
   }
 
   async #reopen() {
-    this.session = await this.#manager.open(this.#cookieHeader(), this.#options);
-    if (this.#isOver) this.session.close();
+    this.#session = await this.#manager.open(this.#cookieHeader(), this.#options);
+    if (this.#isOver) this.#session.close();
   }
 
   // What the browser would send next.

@@ -28,8 +28,13 @@ for (const page of ["README.md", "docs/node.md"]) {
   });
 }
 
-for (const [number, example] of examples("docs/node/express.md", "javascript").entries()) {
-  test(`example ${number + 1} of docs/node/express.md answers`, async () => {
+const SERVERS = ["express", "fastify", "koa"].flatMap((name) => {
+  const page = `docs/node/${name}.md`;
+  return examples(page, "javascript").map((example, number) => ({ name: `example ${number + 1} of ${page}`, example }));
+});
+
+for (const { name, example } of SERVERS) {
+  test(`${name} answers`, async () => {
     // It listens where it likes, and says where.
     const source = example.replace(
       /app\.listen\((.*)\);/,

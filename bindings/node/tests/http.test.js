@@ -66,11 +66,17 @@ overWays((manager, test, serverTest, driver) => {
       t,
       application(manager(), (app) => {
         app.get("/look", (req, res) => res.json(req.session.user ?? null));
+        app.get("/in", (req, res) => {
+          req.session.user = "ann";
+          res.end();
+        });
         app.get("/pass", (_req, res) => res.set("Cache-Control", "max-age=60").json(1));
       }),
     );
     const looked = await visitor.fetch("/look");
     assert.deepEqual([looked.headers.getSetCookie(), looked.headers.get("vary")], [[], "Cookie"]);
+    // The browser has a cookie, so that there is something to load.
+    await visitor.text("/in");
     const passed = await visitor.fetch("/pass");
     assert.deepEqual(
       [passed.headers.getSetCookie(), passed.headers.get("vary"), passed.headers.get("cache-control")],

@@ -1,0 +1,34 @@
+"use strict";
+
+// Koa: a session in `ctx.session`. Commits when the middleware behind it has made the response.
+
+const { current } = require("./context.js");
+const { Exchange, managerOf, modeOf, putHeaders } = require("./exchange.js");
+
+function sessionMiddleware(config, { property = "session", mode, saveOnError = false } = {}) {
+  const manager = managerOf(config);
+  return async function holdallSession(ctx, next) {
+    const exchange = new Exchange(manager, ctx.headers.cookie, { mode: modeOf(mode, ctx), secure: ctx.secure });
+    exchange.hide = () => {
+      ctx[property] = undefined;
+    };
+    // The visitor has gone: a session that nobody ended is not saved, and its lock is free.
+    ctx.res.once("close", () => exchange.giveUp());
+    await exchange.open();
+    ctx[property] = exchange.shown;
+    try {
+      await current.run(exchange, next);
+      // Where the application has answered by itself it is too late.
+      if (ctx.headerSent) return;
+      putHeaders(await exchange.end(ctx, ctx.status, saveOnError), {
+        get: (name) => ctx.response.get(name),
+        set: (name, value) => ctx.set(name, value),
+        add: (name, value) => ctx.append(name, value),
+      });
+    } finally {
+      exchange.giveUp();
+    }
+  };
+}
+
+module.exports = { sessionMiddleware };
