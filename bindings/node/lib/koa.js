@@ -12,22 +12,18 @@ function sessionMiddleware(config, { property = "session", mode, saveOnError = f
     exchange.hide = () => {
       ctx[property] = undefined;
     };
-    // The visitor has gone: a session that nobody ended is not saved, and its lock is free.
+    // The visitor has gone, or the response has: a session that nobody ended is not saved, and its lock is free.
     ctx.res.once("close", () => exchange.giveUp());
     await exchange.open();
     ctx[property] = exchange.shown;
-    try {
-      await current.run(exchange, next);
-      // Where the application has answered by itself it is too late.
-      if (ctx.headerSent) return;
-      putHeaders(await exchange.end(ctx, ctx.status, saveOnError), {
-        get: (name) => ctx.response.get(name),
-        set: (name, value) => ctx.set(name, value),
-        add: (name, value) => ctx.append(name, value),
-      });
-    } finally {
-      exchange.giveUp();
-    }
+    await current.run(exchange, next);
+    // Where the application has answered by itself it is too late.
+    if (ctx.headerSent) return;
+    putHeaders(await exchange.end(ctx, ctx.status, saveOnError), {
+      get: (name) => ctx.response.get(name),
+      set: (name, value) => ctx.set(name, value),
+      add: (name, value) => ctx.append(name, value),
+    });
   };
 }
 

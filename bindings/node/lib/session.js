@@ -8,7 +8,7 @@
 const { inspect } = require("node:util");
 const { HoldallError } = require("./errors.js");
 const native = require("./native.js");
-const { hasGreatInteger, isContainer, put, refused, written } = require("./value.js");
+const { hasGreatInteger, isContainer, refused, written } = require("./value.js");
 
 // A key as the engine takes it. A string with half of a pair has no UTF-8, and two such keys would become one.
 function text(key) {
@@ -348,7 +348,8 @@ class Session {
       const value = object[key];
       if (typeof value !== "object" || value === null) continue;
       const held = this.#handed.get(key);
-      if (held !== undefined) put(object, key, held);
+      // Also of `__proto__`, which JSON.parse has made a property like all others.
+      if (held !== undefined) object[key] = held;
       else if (native.isData(this.#native, key)) this.#handed.set(key, value);
     }
     return object;

@@ -53,13 +53,4 @@ function hasGreatInteger(text) {
   return false;
 }
 
-// Sets a property of an object made from a record, whose keys anybody may have chosen: `__proto__` stays a key.
-function put(object, key, value) {
-  if (key === "__proto__") {
-    Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
-  } else {
-    object[key] = value;
-  }
-}
-
-module.exports = { hasGreatInteger, isContainer, put, refused, written };
+module.exports = { hasGreatInteger, isContainer, refused, written };

@@ -118,7 +118,8 @@ overServerDrivers((driver) => {
 
   test("a session that was destroyed is not brought back by a slower request", async (t) => {
     let go;
-    const app = application(new HoldallStore(url(driver)), (app) => {
+    const store = new HoldallStore(url(driver));
+    const app = application(store, (app) => {
       counting(app);
       app.get("/slow/:save", async (req, res) => {
         req.session.views += 1;
@@ -141,6 +142,7 @@ overServerDrivers((driver) => {
       go();
       await slow;
       assert.equal(await visitor.json("/look"), null);
+      assert.equal(await promisify(store.length.bind(store))(), 0);
     }
   });
 

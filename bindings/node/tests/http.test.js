@@ -379,7 +379,8 @@ overWays((manager, test, serverTest, driver) => {
         });
         app.get("/raw", (req, res) => {
           req.session.holdall.setJson("__proto__", '{"isAdmin":true}');
-          res.json([req.session.isAdmin ?? null, Object.keys(req.session), Object.assign({}, req.session).isAdmin ?? null]);
+          const keys = [Object.keys(req.session), Object.keys(JSON.parse(JSON.stringify(req.session)))];
+          res.json([req.session.isAdmin ?? null, ...keys, Object.assign({}, req.session).isAdmin ?? null]);
         });
       }),
     );
@@ -393,7 +394,7 @@ overWays((manager, test, serverTest, driver) => {
     assert.deepEqual(await (await post("/deep", '{"__proto__":{"isAdmin":true}}')).json(), [null, null]);
     const text = '{"constructor":{"prototype":{"isAdmin":true}},"deep":{"__proto__":{"isAdmin":true}},"ok":1}';
     assert.deepEqual(await visitor.json("/"), [null, null, null, null, text, "function", false]);
-    assert.deepEqual(await visitor.json("/raw"), [null, ["constructor", "deep", "ok"], null]);
+    assert.deepEqual(await visitor.json("/raw"), [null, ["constructor", "deep", "ok"], ["constructor", "deep", "ok"], null]);
   });
 
   test("the session is at hand behind a body parser, too, and each request has its own", async (t) => {
@@ -421,6 +422,75 @@ overWays((manager, test, serverTest, driver) => {
       await Promise.all(names.map(ask)),
       names.map((name) => [name, true]),
     );
+  });
+
+  serverTest("a response waits for the lock of another request, and its streams wait with it", async (t) => {
+    const shop = manager();
+    const calls = [];
+    const visitor = await served(
+      t,
+      application(shop, (app) => {
+        // Somebody behind the session who looks at what is written.
+        app.use((_req, res, next) => {
+          for (const name of ["writeHead", "write", "end"]) {
+            const method = res[name];
+            res[name] = (...given) => {
+              calls.push(name);
+              return method.apply(res, given);
+            };
+          }
+          next();
+        });
+        app.get("/in", (req, res) => {
+          req.session.n = 0;
+          res.send(req.session.id);
+        });
+        app.get("/add", (req, res) => {
+          req.session.n += 1;
+          res.writeHead(200, { "Content-Type": "text/plain" });
+          assert.equal(res.write("first "), false);
+          res.once("drain", () => res.end("last"));
+        });
+        app.get("/", (req, res) => res.json(req.session.n));
+      }),
+    );
+    const id = await visitor.text("/in");
+    const holder = await shop.openToken(id, { mode: "exclusive" });
+    calls.length = 0;
+    let isAnswered = false;
+    const answer = visitor.fetch("/add").then((response) => {
+      isAnswered = true;
+      return response;
+    });
+    while (calls.length < 2) await pause(1);
+    await pause(20);
+    assert.equal(isAnswered, false);
+    holder.close();
+    const response = await answer;
+    assert.equal(await response.text(), "first last");
+    assert.deepEqual([response.headers.get("content-type"), response.headers.get("vary")], ["text/plain", "Cookie"]);
+    // Each of the application's calls has passed once.
+    assert.deepEqual(calls, ["writeHead", "write", "end"]);
+    assert.equal(await visitor.json("/"), 1);
+  });
+
+  serverTest("who was saved in the middle and has moved since gets no cookie", async (t) => {
+    const shop = manager();
+    const visitor = await served(
+      t,
+      application(shop, (app) => {
+        app.get("/", async (req, res) => {
+          req.session.n = 1;
+          await req.session.save();
+          const other = await shop.openToken(req.session.id);
+          other.regenerate();
+          await other.commit();
+          req.session.n = 2;
+          res.end();
+        });
+      }),
+    );
+    assert.deepEqual((await visitor.fetch("/")).headers.getSetCookie(), []);
   });
 
   serverTest("a logout is not undone by a slower request", async (t) => {
