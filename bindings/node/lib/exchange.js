@@ -18,8 +18,9 @@ class Exchange {
   #isUsed = false;
   // What the framework's request shows as its session.
   shown;
-  // Takes it out of the framework's request, once it is destroyed.
-  hide = () => {};
+  // The framework's request, and its property that shows it, from which it goes once it is destroyed.
+  #shownIn;
+  #property;
   #manager;
   #header;
   #options;
@@ -101,8 +102,14 @@ class Exchange {
     await this.#reopen();
   }
 
+  showIn(request, property) {
+    this.#shownIn = request;
+    this.#property = property;
+    request[property] = this.shown;
+  }
+
   async destroy() {
-    this.hide();
+    if (this.#shownIn !== undefined) this.#shownIn[this.#property] = undefined;
     await this.session.destroy();
   }
 

@@ -16,14 +16,11 @@ async function register(fastify, { manager: config, property = "session", mode, 
       mode: modeOf(mode, request),
       secure: request.protocol === "https",
     });
-    exchange.hide = () => {
-      request[property] = undefined;
-    };
     // The visitor has gone, or the reply was taken over: a session that nobody ended is not saved, and its lock is free.
     reply.raw.once("close", () => exchange.giveUp());
     await exchange.open();
     exchanges.set(request, exchange);
-    request[property] = exchange.shown;
+    exchange.showIn(request, property);
   });
 
   // The last hook before the handler, behind those that read the body in their own time.

@@ -9,13 +9,10 @@ function sessionMiddleware(config, { property = "session", mode, saveOnError = f
   const manager = managerOf(config);
   return async function holdallSession(ctx, next) {
     const exchange = new Exchange(manager, ctx.headers.cookie, { mode: modeOf(mode, ctx), secure: ctx.secure });
-    exchange.hide = () => {
-      ctx[property] = undefined;
-    };
     // The visitor has gone, or the response has: a session that nobody ended is not saved, and its lock is free.
     ctx.res.once("close", () => exchange.giveUp());
     await exchange.open();
-    ctx[property] = exchange.shown;
+    exchange.showIn(ctx, property);
     await current.run(exchange, next);
     // Where the application has answered by itself it is too late.
     if (ctx.headerSent) return;

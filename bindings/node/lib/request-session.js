@@ -7,18 +7,19 @@ const { inspect } = require("node:util");
 const { answered } = require("./callback.js");
 const { HoldallError } = require("./errors.js");
 
-// By the target of a proxy and not as a field: what is no data must not be found among the properties.
-const exchanges = new WeakMap();
-
 class RequestSession {
+  #exchange;
+
+  constructor(exchange) {
+    this.#exchange = exchange;
+  }
+
   static of(exchange) {
-    const target = new RequestSession();
-    exchanges.set(target, exchange);
-    return new Proxy(target, properties);
+    return new Proxy(new RequestSession(exchange), properties);
   }
 
   get holdall() {
-    return exchanges.get(this).session;
+    return this.#exchange.session;
   }
 
   get id() {
@@ -26,7 +27,7 @@ class RequestSession {
   }
 
   get cookie() {
-    return new Cookie(exchanges.get(this));
+    return new Cookie(this.#exchange);
   }
 
   // A new id and no data, as in express-session. For a new id with the same data: `holdall.regenerate()`.
@@ -36,17 +37,17 @@ class RequestSession {
 
   // Destroys the record; the response removes the cookie. `request.session` is gone at once.
   destroy(callback) {
-    return answered(exchanges.get(this).destroy(), callback);
+    return answered(this.#exchange.destroy(), callback);
   }
 
   // Saves now, and goes on with what is stored.
   save(callback) {
-    return answered(exchanges.get(this).save(), callback);
+    return answered(this.#exchange.save(), callback);
   }
 
   // Drops what this request did, and goes on with what is stored.
   reload(callback) {
-    return answered(exchanges.get(this).reload(), callback);
+    return answered(this.#exchange.reload(), callback);
   }
 
   touch() {
