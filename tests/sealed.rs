@@ -60,6 +60,13 @@ fn jar(manager: &Manager, bytes: usize) -> Jar {
     jar
 }
 
+/// One that has come back once: no touch is due that would seal it anew in any case.
+fn settled_jar(manager: &Manager, bytes: usize) -> Jar {
+    let mut jar = jar(manager, bytes);
+    jar.visit(manager, |session| assert!(!session.is_new().unwrap()));
+    jar
+}
+
 // Sealing.
 
 #[test]
@@ -269,7 +276,7 @@ fn an_old_key_opens_and_the_next_commit_seals_with_the_new_one_also_where_it_onl
     let (old, new) = (generate_key().unwrap(), generate_key().unwrap());
     let with = |keys: &[&str]| Manager::new(&config(keys, "", "")).unwrap();
     let (before, during, after) = (with(&[&old]), with(&[&new, &old]), with(&[&new]));
-    let mut jar = jar(&before, 10);
+    let mut jar = settled_jar(&before, 10);
     assert!(after.open_with(jar.header().as_bytes(), OpenOptions::new().at(NOW_MS)).unwrap().is_new().unwrap());
 
     let of_old_key = jar.clone();
@@ -904,7 +911,7 @@ fn what_spills_is_sealed_at_rest_too_and_both_seals_rotate() {
         ))
         .unwrap()
     };
-    let mut jar = jar(&with(&[&old]), LARGE);
+    let mut jar = settled_jar(&with(&[&old]), LARGE);
     let stored = || {
         std::fs::read_dir(&path)
             .unwrap()
