@@ -188,14 +188,7 @@ impl Driver for AtRest<Arc<dyn Driver>> {
         Sealed::begin(&mut sealed);
         sealed.extend_from_slice(bytes);
         self.sealed.finish(locator, expiry_ms, &mut sealed, 0)?;
-        let mut create = || self.inner.create(locator, &sealed, now_ms, expiry_ms, events);
-        if create()? {
-            return Ok(true);
-        }
-        // What is in the way may have ended by its seal, though not by the expiry outside of it.
-        let mut look = |_: &[u8], _: &mut Vec<u8>| Ok(Verdict::Keep);
-        let found = self.update(locator, None, now_ms, &mut look, &mut Events::default())?;
-        if found == Updated::Gone { create() } else { Ok(false) }
+        self.inner.create(locator, &sealed, now_ms, expiry_ms, events)
     }
 
     fn lock(&self, locator: &Locator, now_ms: u64, timeout_ms: Option<u64>) -> Result<Option<Box<dyn Records>>> {
