@@ -928,7 +928,7 @@ fn what_spills_is_sealed_at_rest_too_and_both_seals_rotate() {
 
 #[test]
 fn events_tell_what_came_and_what_became_of_it() {
-    let (manager, _, _) = failing();
+    let (manager, watch, _) = failing();
     let told = Arc::new(Mutex::new(Vec::new()));
     let listener = told.clone();
     manager.on_event(move |event| listener.lock().unwrap().push(event.kind())).unwrap();
@@ -936,6 +936,10 @@ fn events_tell_what_came_and_what_became_of_it() {
 
     let mut jar = jar(&manager, LARGE);
     assert_eq!(told(), [EventKind::Created]);
+    // Of a commit that failed nothing was made.
+    watch.arm(BEFORE);
+    Jar::default().try_visit(&manager, NOW_MS, |session| session.set("v", &text(LARGE)).unwrap()).unwrap_err();
+    assert_eq!(told(), [EventKind::Unavailable]);
     jar.visit(&manager, |session| session.regenerate().unwrap());
     assert_eq!(told(), [EventKind::Regenerated]);
     assert!(manager.open("__Host-sid=x; __Host-sid=2.yyyyyyyyyyyy").unwrap().is_new().unwrap());

@@ -131,7 +131,8 @@ struct Done {
     outcome: Outcome,
     conflicts: Vec<Conflict>,
     cookie: CookieChange,
-    created: bool,
+    /// What is told of it once its headers are there: without them it has failed.
+    event: Option<(EventKind, Locator)>,
 }
 
 enum CookieChange {
@@ -142,7 +143,7 @@ enum CookieChange {
 
 impl Done {
     fn plain(outcome: Outcome) -> Done {
-        Done { outcome, conflicts: Vec::new(), cookie: CookieChange::None, created: false }
+        Done { outcome, conflicts: Vec::new(), cookie: CookieChange::None, event: None }
     }
 }
 
@@ -227,11 +228,15 @@ impl Session {
             }
         };
         self.stage = Stage::Committed;
+        if let Some((kind, locator)) = &done.event {
+            self.events.get_mut().note(*kind, locator);
+        }
         self.manager.count_outcome(done.outcome, self.stripe());
         self.release();
         if self.mode != Mode::ReadOnly {
             let mut events = Events::default();
-            self.manager.sweep_a_step(done.created, now_ms, &mut events);
+            let created = matches!(done.event, Some((EventKind::Created, _)));
+            self.manager.sweep_a_step(created, now_ms, &mut events);
             self.manager.deliver(&mut events);
         }
         Ok(Commit { outcome: done.outcome, conflicts: done.conflicts, headers })
@@ -376,10 +381,10 @@ impl Session {
                 }
             };
             if created {
-                events.note(EventKind::Created, &locator);
                 let max_age_s = self.max_age_s(head.persistence, full_ms, now_ms);
                 let cookie = CookieChange::Set { id, max_age_s };
-                return Ok(Done { conflicts, cookie, created: true, ..Done::plain(Outcome::Saved) });
+                let event = Some((EventKind::Created, locator));
+                return Ok(Done { conflicts, cookie, event, ..Done::plain(Outcome::Saved) });
             }
             self.fresh = OnceCell::new();
         }
@@ -406,8 +411,8 @@ impl Session {
             let expiry_ms = self.timeouts(head.idle_ms, head.absolute_ms).expiry_ms(now_ms, now_ms);
             let (driver, events) = (self.driver(), &mut *self.events.borrow_mut());
             if driver.create(&locator, &bytes, now_ms, expiry_ms, events)? {
-                events.note(EventKind::Created, &locator);
-                return Ok(Done { conflicts, created: true, ..Done::plain(Outcome::Saved) });
+                let event = Some((EventKind::Created, locator));
+                return Ok(Done { conflicts, event, ..Done::plain(Outcome::Saved) });
             }
             let mut edited = Edited::Same;
             let updated = driver.update(
@@ -592,9 +597,7 @@ impl Session {
                 return Ok(Done { conflicts, ..Done::plain(Outcome::Unchanged) });
             }
         };
-        if to.is_some() {
-            self.events.borrow_mut().note(EventKind::Regenerated, &record.locator);
-        }
+        let event = to.map(|_| (EventKind::Regenerated, record.locator));
         let max_age_s = self.max_age_s(persistence, expiry_ms, now_ms);
         // A cookie with Max-Age ends in the browser unless it is renewed with the record. A sealed one is the record, or says
         // how long the one it refers to lives.
@@ -605,7 +608,7 @@ impl Session {
             Some(id) if says_something_new => CookieChange::Set { id, max_age_s },
             _ => CookieChange::None,
         };
-        Ok(Done { conflicts, cookie, ..Done::plain(outcome) })
+        Ok(Done { conflicts, cookie, event, ..Done::plain(outcome) })
     }
 }
 
