@@ -391,7 +391,8 @@ def test_cheat_sheet_an_id_that_was_not_made_here_is_replaced(subject):
     says="an error|went on",
 )
 def test_cheat_sheet_whatever_comes_as_an_id_is_an_absent_session(subject, tmp_path):
-    hostile = ["'; DROP TABLE sessions; --", "<script>", "${jndi:ldap://x}", "x" * 100_000, "a" * 43, "\x00", "%s%n", "\N{SCHOOL SATCHEL}", "../" * 20]
+    hostile = ["'; DROP TABLE sessions; --", "<script>", "${jndi:ldap://x}", "%s%n", "\U0001f392", "../" * 20]
+    hostile += ["x" * 100_000, "a" * 43, "\x00"]
     for one in hostile:
         try:
             answer = subject.ask(lambda session: subject.every(session), f"{subject.cookie_name}={one}".encode())
