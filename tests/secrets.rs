@@ -108,7 +108,7 @@ fn nothing_that_is_said_has_an_id_a_token_a_key_or_a_value() {
         said.refusal(Manager::new(&format!("{{\"keys\": \"{}\", \"url\": \"cookie:\"}}", keys[0])));
         said.refusal(Manager::new(&format!("{{\"keys\": [\"{}\"], \"url\": \"cookie:\"}}", &keys[0][1..])));
         // What a panic would show.
-        let panic = std::panic::catch_unwind(|| Err::<(), _>(Manager::new("nowhere:")).unwrap()).unwrap_err();
+        let panic = std::panic::catch_unwind(|| panic!("{:?}", Manager::new("nowhere:"))).unwrap_err();
         said.hear(&panic.downcast_ref::<String>());
 
         let said = said.0.lock().unwrap();
