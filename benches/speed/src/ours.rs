@@ -28,7 +28,8 @@ pub fn sealed_memory() -> Manager {
 
 fn with_key(driver: &str, fields: &str) -> Manager {
     let key = holdall::generate_key().unwrap();
-    let config = format!(r#"{{"drivers":{{"main":{driver}}},"cookie":{{"persistent":true}},"keys":["{key}"]{fields}}}"#);
+    let config =
+        format!(r#"{{"drivers":{{"main":{driver}}},"cookie":{{"persistent":true}},"keys":["{key}"]{fields}}}"#);
     Manager::new(&config).unwrap()
 }
 
