@@ -39,6 +39,11 @@ class Exchange {
     return this.#manager;
   }
 
+  // Ended or given up.
+  get isOver() {
+    return this.#isOver;
+  }
+
   get session() {
     this.#isUsed = true;
     return this.#session;

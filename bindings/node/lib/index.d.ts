@@ -154,6 +154,10 @@ export class SessionManager<Data extends object = Record<string, any>> {
    * warning of the process. Once a manager. Keeps no process alive.
    */
   onEvent(listener: (kind: EventKind, session: string) => void): void;
+  /** The driver that opens sessions here. */
+  readonly driverName: string;
+  /** The name of the cookie that sessions opened here have. */
+  readonly cookieName: string;
   /** Counters of this process since the manager was made, and sizes of its drivers. */
   stats(): {
     commits: Record<Outcome, number>;
@@ -249,6 +253,8 @@ export class Session<Data extends object = Record<string, any>> {
   invalidate(): void;
   /** Destroys the record now and ends this handle. The commit then only removes the cookie. */
   destroy(options?: { nowMs?: number }): Promise<void>;
+  /** Whether `destroy` was called here, and succeeded. */
+  readonly isDestroyed: boolean;
   /** Extends the idle timeout even where throttling would not. */
   touch(): void;
   /** Ends this session that many seconds after its last use; null is as configured. Never later than what is configured. */

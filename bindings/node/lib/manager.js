@@ -14,7 +14,6 @@ let openAtOnce;
 
 class SessionManager {
   #native;
-  #name;
   #offThread;
   #driver;
   #leavesThread;
@@ -26,15 +25,14 @@ class SessionManager {
 
   constructor(config, fields = {}) {
     if (config instanceof Reopened) {
-      [this.#native, this.#name, this.#offThread] = [config.handle, config.name, config.offThread];
+      [this.#native, this.#offThread] = [config.handle, config.offThread];
     } else {
       const { document, offThread } = read(config, fields);
       this.#native = native.managerNew(document);
       this.#offThread = offThread;
     }
     const settings = this.config();
-    this.#name ??= settings.default;
-    this.#driver = settings.drivers[this.#name];
+    this.#driver = settings.drivers[this.driverName];
     // A disk sync takes milliseconds; a write into the page cache less than two changes of thread. With `spill_to` it is that
     // driver's disk.
     const disk = settings.drivers[this.#driver.spill_to] ?? this.#driver;
@@ -54,9 +52,7 @@ class SessionManager {
   }
 
   driver(name) {
-    return new SessionManager(
-      new Reopened(native.managerDriver(this.#native, text(name, "a driver's name")), name, this.#offThread),
-    );
+    return new SessionManager(new Reopened(native.managerDriver(this.#native, text(name, "a driver's name")), this.#offThread));
   }
 
   async sweep(limit, { nowMs } = {}) {
@@ -81,6 +77,14 @@ class SessionManager {
         process.emitWarning(error instanceof Error ? error : new Error(String(error)));
       }
     });
+  }
+
+  get driverName() {
+    return native.managerDriverName(this.#native);
+  }
+
+  get cookieName() {
+    return native.managerCookieName(this.#native);
   }
 
   stats() {
@@ -131,14 +135,14 @@ class SessionManager {
   }
 
   [inspect.custom]() {
-    return `SessionManager { ${this.#name} }`;
+    return `SessionManager { ${this.driverName} }`;
   }
 }
 
 // A driver of a manager that is there already.
 class Reopened {
-  constructor(handle, name, offThread) {
-    Object.assign(this, { handle, name, offThread });
+  constructor(handle, offThread) {
+    Object.assign(this, { handle, offThread });
   }
 }
 

@@ -32,6 +32,7 @@ class Session {
   // and a key may be in both.
   #handed = new Map();
   #ended = false;
+  #destroyed = false;
   #committed;
 
   static {
@@ -240,6 +241,11 @@ class Session {
     );
     this.#handed.clear();
     this.#ended = true;
+    this.#destroyed = true;
+  }
+
+  get isDestroyed() {
+    return this.#destroyed;
   }
 
   touch() {
@@ -328,7 +334,7 @@ class Session {
     const [outcome, conflicts, ...headers] = lines.split("\n");
     const commit = new Commit(outcome, conflicts, headers);
     // One that was never looked at is still open.
-    this.#ended = outcome !== "unchanged" || headers.length > 0 || !native.isOpen(this.#native);
+    this.#ended = outcome !== "unchanged" || headers.length > 0 || native.isEnded(this.#native);
     this.#committed = commit;
     return commit;
   }

@@ -42,6 +42,18 @@ pub fn manager_stats(manager: &External<Manager>) -> String {
     manager.stats()
 }
 
+/// The name of the driver that opens sessions here.
+#[napi]
+pub fn manager_driver_name(manager: &External<Manager>) -> String {
+    manager.driver_name().to_owned()
+}
+
+/// The name of the cookie that sessions opened here have.
+#[napi]
+pub fn manager_cookie_name(manager: &External<Manager>) -> String {
+    manager.cookie_name().to_owned()
+}
+
 /// Has events told to `listener`, on the thread of JavaScript, soon after they happened.
 #[napi]
 pub fn manager_on_event(

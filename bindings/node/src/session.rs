@@ -369,10 +369,10 @@ pub fn commit_in_thread(
     session.with_in_thread(move |session| Ok(lines(&session.commit_with(options)?)))
 }
 
-/// Whether the session may still be changed, for all that was done so far.
+/// Whether the session was committed or destroyed.
 #[napi]
-pub fn is_open(session: &External<Handle>) -> napi::Result<bool> {
-    session.with(|session| Ok(session.check_json("key", "null").is_ok()))
+pub fn is_ended(session: &External<Handle>) -> napi::Result<bool> {
+    session.with(|session| Ok(session.is_ended()))
 }
 
 /// Lets go of the session and of its lock. What was not committed is gone.

@@ -60,6 +60,8 @@ overServerDrivers((driver) => {
     const session = await cart.open();
     session.set("n", 1);
     const { headers } = await cart.commit(session);
+    assert.deepEqual([manager.driverName, manager.cookieName], ["main", "__Host-sid"]);
+    assert.deepEqual([cart.manager.driverName, cart.manager.cookieName], ["cart", "__Host-sid-cart"]);
     assert.ok(headers.some(([name, value]) => name === "Set-Cookie" && value.startsWith("__Host-sid-cart=")));
     assert.deepEqual(await cart.stored(), { n: 1 });
     assert.equal((await manager.driver("main").open(cart.cookie)).isNew, true);

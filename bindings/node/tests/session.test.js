@@ -264,8 +264,10 @@ overDrivers((driver) => {
 
     const destroyed = await browser.open();
     destroyed.get("a");
+    assert.equal(destroyed.isDestroyed, false);
     await destroyed.destroy();
     await destroyed.destroy();
+    assert.equal(destroyed.isDestroyed, true);
     assert.throws(() => destroyed.set("a", 1), code("misuse"));
     assert.equal((await browser.commit(destroyed)).outcome, "gone");
     assert.equal(browser.cookie, "");
