@@ -1,6 +1,7 @@
 "use strict";
 
-// Holdall: sessions that lose nothing. Its adapters: holdall/http, holdall/express-session, holdall/fastify, holdall/koa.
+// Holdall: sessions that lose nothing. Its adapters: holdall/http, holdall/express-session, holdall/fastify, holdall/koa,
+// holdall/northle.
 
 const { flash, session, withSession } = require("./context.js");
 const { HoldallError } = require("./errors.js");
