@@ -90,7 +90,8 @@ const REFUSED = [
   [/x/, "RegExp"],
   [new Error("x"), "Error"],
   [nested(129), "128"],
-  [nested(1_000_000), "deep"],
+  // By V8, which has no more stack, or by the engine.
+  [nested(1_000_000), "deep|1048576"],
   ["\ud800", "escape"],
   [{ a: "\udfff" }, "escape"],
   [{ "\ud800": 1 }, "escape"],
@@ -143,7 +144,7 @@ overDrivers((driver) => {
           (error) => {
             assert.ok(error instanceof HoldallError && ["invalid_value", "too_large"].includes(error.code), error);
             assert.ok(
-              error.message.includes(says) && error.message.includes("other") && !error.message.includes("s3cret"),
+              new RegExp(says).test(error.message) && error.message.includes("other") && !error.message.includes("s3cret"),
               error.message,
             );
             return true;
