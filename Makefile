@@ -101,7 +101,7 @@ lint: lint-packages lib wheel node
 	$(VENV)/bin/stubtest --concise holdall._holdall
 	$(CARGO) fmt --manifest-path bindings/node/Cargo.toml --check
 	$(CARGO) clippy --quiet --manifest-path bindings/node/Cargo.toml --target-dir target/node -- -D warnings
-	bindings/node/node_modules/.bin/biome check --error-on-warnings bindings/node
+	cd bindings/node && node_modules/.bin/biome check --error-on-warnings .
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/store
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/koa
