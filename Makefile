@@ -105,6 +105,7 @@ lint: lint-packages lib wheel node
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/store
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/koa
+	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/lunox
 	clang-format --dry-run --Werror include/holdall.hpp $$(git ls-files '*.c' '*.cpp' 'examples/*.hpp')
 	cppcheck --quiet --error-exitcode=1 --std=c++17 --language=c++ --enable=warning,performance,portability \
 	  --suppress=missingIncludeSystem -Iinclude examples tests/cpp

@@ -1,7 +1,7 @@
 /** Express, Connect and plain `node:http`: a session in `req.session`. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ManagerOptions, Mode, Session, SessionManager } from "./index.js";
+import type { FlashPolicy, ManagerOptions, Mode, Session, SessionManager } from "./index.js";
 
 /**
  * What the application keeps in `req.session`. Extend it as for express-session:
@@ -63,6 +63,8 @@ export interface MiddlewareOptions<Request = IncomingMessage> {
   property?: string;
   /** As for `SessionManager.open`, or a function that tells it from the request. */
   mode?: Mode | ((request: Request) => Mode);
+  /** Another flash policy than the configured one. */
+  flash?: FlashPolicy;
   /** Whether a response of 500 and above saves, too. Default false. */
   saveOnError?: boolean;
 }

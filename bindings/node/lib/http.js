@@ -11,13 +11,13 @@ const { Exchange, managerOf, modeOf, putHeaders } = require("./exchange.js");
 
 const WRITERS = ["writeHead", "write", "end", "flushHeaders"];
 
-function sessionMiddleware(config, { property = "session", mode, saveOnError = false } = {}) {
+function sessionMiddleware(config, { property = "session", mode, flash, saveOnError = false } = {}) {
   const manager = managerOf(config);
   const attach = attaching();
   return function holdallSession(req, res, next) {
     // Mounted twice: the first one does it.
     if (req[property] !== undefined) return next();
-    const exchange = new Exchange(manager, req.headers.cookie, { mode: modeOf(mode, req), secure: isSecure(req) });
+    const exchange = new Exchange(manager, req.headers.cookie, { mode: modeOf(mode, req), flash, secure: isSecure(req) });
     // Entered and not only run in: what a body parser calls later belongs to the request, and not to this call.
     current.enterWith(exchange);
     const go = () => {

@@ -1,7 +1,7 @@
 "use strict";
 
 // Holdall: sessions that lose nothing. Its adapters: holdall/http, holdall/express-session, holdall/fastify, holdall/koa,
-// holdall/northle.
+// holdall/northle, holdall/lunox.
 
 const { flash, session, withSession } = require("./context.js");
 const { HoldallError } = require("./errors.js");
