@@ -36,6 +36,15 @@ function build() {
   if (isPacked) fs.rmSync(own, { recursive: true, force: true });
 }
 
+// npm links a folder that it is told to install, and what that folder depends on it leaves to others, unless it lies in the application.
+function bringDependencies() {
+  try {
+    for (const name of Object.keys(require("./package.json").dependencies)) require.resolve(name);
+  } catch {
+    run("npm", "ci", "--prefix", __dirname, "--omit=dev", "--ignore-scripts", "--loglevel=error");
+  }
+}
+
 // The engine as cargo would publish it, without its tests, and this crate with the engine beside it.
 function pack() {
   fs.rmSync(PACKED, { recursive: true, force: true });
@@ -68,5 +77,9 @@ function pack() {
   fs.writeFileSync(path.join(crate, "Cargo.toml"), text.replace('path = "../.."', 'path = "../engine"'));
 }
 
-if (process.argv[2] === "pack") pack();
-else build();
+if (process.argv[2] === "pack") {
+  pack();
+} else {
+  build();
+  bringDependencies();
+}

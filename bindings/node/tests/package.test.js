@@ -53,6 +53,22 @@ test("the archive installs in an empty folder, and is small", () => {
   assert.equal(run(process.execPath, ["-e", HELLO], { cwd: application }), "saved\n");
 });
 
+test("the folder installs as npm links it, with what it depends on", () => {
+  const place = folder();
+  // A clone, as far as it is needed: without what is built and installed here.
+  run("git", ["clone", "--quiet", "--no-hardlinks", path.join(PACKAGE, "../.."), path.join(place, "clone")]);
+  const application = path.join(place, "application");
+  fs.mkdirSync(application);
+  fs.writeFileSync(path.join(application, "package.json"), "{}");
+  const env = { ...process.env, CARGO_TARGET_DIR: path.join(PACKAGE, "../../target/node") };
+  run("npm", ["install", "--silent", "--no-audit", "--no-fund", path.join(place, "clone/bindings/node")], {
+    cwd: application,
+    env,
+  });
+  const adapters = `for (const name of ["http", "fastify", "koa"]) require("holdall/" + name);`;
+  assert.equal(run(process.execPath, ["-e", adapters + HELLO], { cwd: application }), "saved\n");
+});
+
 test("only what Node asks for is exported", () => {
   const symbols = run("nm", ["--dynamic", "--defined-only", path.join(PACKAGE, "holdall.node")]);
   const names = symbols
