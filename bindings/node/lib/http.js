@@ -47,7 +47,12 @@ function attaching() {
       return this[ours].write(name, given);
     },
   ]);
+  // The visitor has gone, or the response has: a session that nobody ended is not saved, and its lock is free.
+  function closed() {
+    this[ours].exchange.giveUp();
+  }
   return (req, res, exchange, saveOnError, next) => {
+    res.on("close", closed);
     res[ours] = new Response(req, res, exchange, saveOnError, next);
     for (const [name, writer] of writers) res[name] = writer;
   };
@@ -72,8 +77,6 @@ class Response {
     onHeaders(res, () => this.#put());
     const { writeHead, write, end, flushHeaders } = res;
     this.#own = { writeHead, write, end, flushHeaders };
-    // The visitor has gone, or the response has: a session that nobody ended is not saved, and its lock is free.
-    res.once("close", () => exchange.giveUp());
   }
 
   write(name, given) {

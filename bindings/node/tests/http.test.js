@@ -279,7 +279,11 @@ overWays((manager, test, serverTest, driver) => {
           req.session.n = n + 1;
           res.end();
         });
-        app.get("/locked/never", (req) => app.emit("held", req.session.id));
+        app.get("/locked/never", (req) => {
+          // Held, so that it is not the garbage collection that gives the lock back.
+          app.locals.held = req;
+          app.emit("held", req.session.id);
+        });
         app.get("/locked/error", () => {
           throw new Error("an error of the application");
         });
