@@ -18,20 +18,24 @@ const REFUSED: [ErrorKind; 3] = [ErrorKind::Corrupt, ErrorKind::Unsupported, Err
 
 thread_local! {
     static SINGLE: (Single, Manager) = {
-        let single = Single::default();
+        let capabilities = Manager::new("memory:").expect("a valid configuration").capabilities();
+        let single = Single { record: Arc::default(), capabilities };
         let driver = Arc::new(single.clone());
         (single, Manager::with_driver("memory:", |_| driver).expect("a valid configuration"))
     };
 }
 
 /// A driver with one record, whatever the locator.
-#[derive(Clone, Default)]
-struct Single(Arc<Mutex<Option<Vec<u8>>>>);
+#[derive(Clone)]
+struct Single {
+    record: Arc<Mutex<Option<Vec<u8>>>>,
+    capabilities: Capabilities,
+}
 
 impl Single {
     fn stored(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         // A target that panicked is the failure; the next input sets the record anew.
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.record.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -60,7 +64,7 @@ impl Records for Single {
 
 impl Driver for Single {
     fn capabilities(&self) -> Capabilities {
-        unreachable!("asked by stats only")
+        self.capabilities
     }
 
     fn create(&self, _: &Locator, bytes: &[u8], _: u64, _: u64, _: &mut Events) -> Result<bool> {
