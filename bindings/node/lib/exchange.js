@@ -6,13 +6,13 @@
 
 const { SessionManager, openAtOnce } = require("./manager.js");
 const { RequestSession } = require("./request-session.js");
-const { commitAtOnce } = require("./session.js");
+const { commitAtOnce, release } = require("./session.js");
 
 // What a response says that was made from a session, and does not save it.
 const LOOKED_AT = [["Vary", "Cookie"]];
 
 class Exchange {
-  // The session that the engine has opened for this request; another after `save` and `reload`.
+  // The session that the engine has opened for this request; another after `save` and `reload`, and none once it was let go of.
   #session;
   // The application has asked for it. One that was only opened says nothing in the response.
   #isUsed = false;
@@ -24,8 +24,9 @@ class Exchange {
   #manager;
   #header;
   #options;
-  // The Set-Cookie lines of this response, by their cookies' names.
-  #lines = new Map();
+  // The Set-Cookie lines of this response, by their cookies' names, where there was a commit before the last one.
+  #lines;
+  #ending;
   #isOver = false;
 
   constructor(manager, header, options) {
@@ -44,8 +45,10 @@ class Exchange {
     return this.#isOver;
   }
 
+  // Of a request whose response has left: what is stored, to be read.
   get session() {
     this.#isUsed = true;
+    this.#session ??= openAtOnce(this.#manager, this.#cookieHeader(), { mode: "readOnly" }, true);
     return this.#session;
   }
 
@@ -67,31 +70,36 @@ class Exchange {
       return isUsed ? LOOKED_AT : [];
     }
     this.#isOver = true;
-    const options = { ageFlash: agesFlash(request, status) };
-    const failed = (error) => {
-      this.#session.close();
-      throw error;
-    };
-    let commit;
+    const ageFlash = agesFlash(request, status);
     try {
-      commit = commitAtOnce(this.#session, options);
+      const commit = commitAtOnce(this.#session, ageFlash);
+      return commit === undefined ? this.#endLater(ageFlash) : this.#headers(commit);
     } catch (error) {
-      failed(error);
+      this.#letGo();
+      throw error;
     }
-    if (commit !== undefined) return this.#headers(commit);
-    return this.#session.commit(options).then((commit) => this.#headers(commit), failed);
+  }
+
+  async #endLater(ageFlash) {
+    try {
+      return this.#headers(await this.#session.commit({ ageFlash }));
+    } catch (error) {
+      this.#letGo();
+      throw error;
+    }
   }
 
   // Lets go of a session that is not saved, and of its lock.
   giveUp() {
     if (this.#isOver) return;
     this.#isOver = true;
-    try {
-      this.#session?.close();
-    } catch (error) {
-      // A thread is at work on it: a `save`, which gives back the lock itself.
-      if (error.code !== "misuse") throw error;
-    }
+    this.#letGo();
+  }
+
+  // The response has left, or the visitor has: a session that nobody ended is not saved. Its memory is the next one's.
+  leave() {
+    this.#isOver = true;
+    this.#letGo();
   }
 
   // Commits in the middle of a request and goes on with what is stored then.
@@ -119,13 +127,20 @@ class Exchange {
   }
 
   async #reopen() {
-    this.#session = await this.#manager.open(this.#cookieHeader(), this.#options);
-    if (this.#isOver) this.#session.close();
+    const session = await this.#manager.open(this.#cookieHeader(), this.#options);
+    if (this.#isOver) session.close();
+    else this.#session = session;
+  }
+
+  #letGo() {
+    if (this.#session !== undefined && release(this.#session)) this.#session = undefined;
   }
 
   // What the browser would send next.
   #cookieHeader() {
-    if (this.#lines.size === 0) return this.#header;
+    if (this.#ending !== undefined) this.#note(this.#ending);
+    this.#ending = undefined;
+    if (this.#lines === undefined) return this.#header;
     const sent = (this.#header ?? "").split(";").map((pair) => pair.trim());
     const kept = sent.filter((pair) => pair !== "" && !this.#lines.has(pair.split("=")[0]));
     const set = [...this.#lines.values()].filter((line) => !line.includes("; Max-Age=0"));
@@ -133,6 +148,8 @@ class Exchange {
   }
 
   #headers(commit) {
+    this.#ending = commit;
+    if (this.#lines === undefined) return commit.headers;
     this.#note(commit);
     const headers = commit.headers.filter(([name]) => name !== "Set-Cookie");
     if (this.#lines.size === 0) return headers;
@@ -142,6 +159,7 @@ class Exchange {
 
   // Of several commits of one request the last word on a cookie counts. To a session that has moved none is sent.
   #note(commit) {
+    this.#lines ??= new Map();
     if (commit.outcome === "moved") this.#lines.clear();
     for (const [name, line] of commit.headers) {
       if (name === "Set-Cookie") this.#lines.set(line.slice(0, line.indexOf("=")), line);
@@ -151,30 +169,32 @@ class Exchange {
 
 // Whether a visitor sees flash messages in this response: false where not, else undefined, as the flash policy says.
 function agesFlash({ method, headers }, status) {
-  const purpose = `${headers["sec-purpose"] ?? ""} ${headers.purpose ?? ""}`.toLowerCase();
-  const isUnseen = method === "HEAD" || method === "OPTIONS" || (status >= 300 && status < 400) || purpose.includes("prefetch");
-  return isUnseen ? false : undefined;
+  if (method === "HEAD" || method === "OPTIONS" || (status >= 300 && status < 400)) return false;
+  const purpose = headers["sec-purpose"] ?? headers.purpose;
+  return purpose !== undefined && `${purpose} ${headers.purpose}`.toLowerCase().includes("prefetch") ? false : undefined;
 }
 
 // A list in a response header with one more item, unless the list has one of these. undefined: leave it.
 function listed(said, item, unless) {
-  const list = Array.isArray(said) ? said.join(", ") : String(said ?? "");
+  if (said === undefined) return item;
+  const list = Array.isArray(said) ? said.join(", ") : String(said);
   const items = list.split(",").map((one) => one.trim().toLowerCase());
   if (unless.some((word) => items.includes(word))) return undefined;
   return list.trim() === "" ? item : `${list}, ${item}`;
 }
 
-// Puts a session's headers into a response: `get` reads one that is set, `set` replaces it, `add` appends one.
-function putHeaders(headers, { get, set, add }) {
+// Only ever stricter: beside `max-age` a cache keeps to `no-store`; `private` already keeps shared ones out.
+const STRICT = { "Cache-Control": ["no-store", "private"], Vary: ["*", "cookie"] };
+
+// Puts a session's headers into a response. By the framework's words: `get` reads one that is set, `set` replaces it, `add` appends one.
+function putHeaders(headers, response, { get, set, add }) {
   for (const [name, value] of headers) {
     if (name === "Set-Cookie") {
-      add(name, value);
+      add(response, name, value);
       continue;
     }
-    // Only ever stricter: beside `max-age` a cache keeps to `no-store`; `private` already keeps shared ones out.
-    const unless = name === "Vary" ? ["*", "cookie"] : ["no-store", "private"];
-    const list = listed(get(name), value, unless);
-    if (list !== undefined) set(name, list);
+    const list = listed(get(response, name), value, STRICT[name]);
+    if (list !== undefined) set(response, name, list);
   }
 }
 

@@ -10,6 +10,7 @@ const { Store } = require("express-session");
 const { answered } = require("./callback.js");
 const { HoldallError } = require("./errors.js");
 const { SessionManager } = require("./manager.js");
+const { release } = require("./session.js");
 const { isContainer, written } = require("./value.js");
 
 // The ids of express-session are secrets of 192 bits, so that their hash needs none; and all processes need the same.
@@ -25,8 +26,9 @@ class HoldallStore extends Store {
   #manager;
   #ttlS;
   #longestS;
-  // By what express-session holds: the engine's session that it came from, and what was in it.
-  #given = new WeakMap();
+  // Names the property of what express-session holds that says which of the engine's sessions it came from, and what was in it. No
+  // WeakMap, whose entries are dear to collect: one a request took a tenth of the request.
+  #given = Symbol("holdall");
 
   constructor(config = "memory:", { ttlS = DAY_S } = {}) {
     super();
@@ -83,8 +85,13 @@ class HoldallStore extends Store {
   // What came from `get` goes on as a Session of express-session.
   createSession(req, data) {
     const session = super.createSession(req, data);
-    if (this.#given.has(data)) this.#given.set(session, this.#given.get(data));
+    if (data[this.#given] !== undefined) this.#give(session, data[this.#given]);
     return session;
+  }
+
+  // Not to be enumerated: a copy that the application makes is another object.
+  #give(session, value) {
+    Object.defineProperty(session, this.#given, { value, writable: true, configurable: true });
   }
 
   async #get(sid) {
@@ -94,7 +101,7 @@ class HoldallStore extends Store {
     const before = new Map(Object.keys(data).map((key) => [key, JSON.stringify(data[key])]));
     // Of a record that somebody else has made.
     data.cookie ??= { originalMaxAge: null };
-    this.#given.set(data, { record, before });
+    this.#give(data, { record, before });
     return data;
   }
 
@@ -118,7 +125,8 @@ class HoldallStore extends Store {
     }
     if (before?.get("cookie") !== now.get("cookie")) record.setIdleTimeout(this.#secondsOf(session));
     await record.commit();
-    this.#given.set(session, { before: now });
+    release(record);
+    this.#give(session, { before: now });
   }
 
   // A commit that changes nothing extends the idle timeout, when a tenth of it has passed.
@@ -126,12 +134,13 @@ class HoldallStore extends Store {
     const { record, before } = await this.#opened(sid, session);
     if (record === undefined || record.isNew) return;
     await record.commit();
-    this.#given.set(session, { before });
+    release(record);
+    this.#give(session, { before });
   }
 
   // The engine's session that this one came from; another, once that was committed. None, where the record has gone meanwhile.
   async #opened(sid, session) {
-    const { record, before } = this.#given.get(session) ?? {};
+    const { record, before } = session[this.#given] ?? {};
     if (record !== undefined) return { record, before };
     const opened = await this.#manager.openKeyed(sid);
     return before !== undefined && opened.isNew ? {} : { record: opened, before };

@@ -6,6 +6,13 @@ const fastifyPlugin = require("fastify-plugin");
 const { current } = require("./context.js");
 const { Exchange, managerOf, modeOf, putHeaders } = require("./exchange.js");
 
+const WORDS = {
+  get: (reply, name) => reply.getHeader(name),
+  set: (reply, name, value) => reply.header(name, value),
+  // Fastify adds to Set-Cookie, and replaces others.
+  add: (reply, name, value) => reply.header(name, value),
+};
+
 async function register(fastify, { manager: config, property = "session", mode, saveOnError = false }) {
   const manager = managerOf(config);
   const exchanges = new WeakMap();
@@ -17,7 +24,7 @@ async function register(fastify, { manager: config, property = "session", mode, 
       secure: request.protocol === "https",
     });
     // The visitor has gone, or the reply was taken over: a session that nobody ended is not saved, and its lock is free.
-    reply.raw.once("close", () => exchange.giveUp());
+    reply.raw.once("close", () => exchange.leave());
     await exchange.open();
     exchanges.set(request, exchange);
     exchange.showIn(request, property);
@@ -30,12 +37,7 @@ async function register(fastify, { manager: config, property = "session", mode, 
     const exchange = exchanges.get(request);
     // An error before it was opened.
     if (exchange === undefined) return;
-    putHeaders(await exchange.end(request, reply.statusCode, saveOnError), {
-      get: (name) => reply.getHeader(name),
-      set: (name, value) => reply.header(name, value),
-      // Fastify adds to this one.
-      add: (name, value) => reply.header(name, value),
-    });
+    putHeaders(await exchange.end(request, reply.statusCode, saveOnError), reply, WORDS);
   });
 }
 

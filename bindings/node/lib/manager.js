@@ -9,18 +9,26 @@ const { Session } = require("./session.js");
 const { written } = require("./value.js");
 const { Lines } = require("./waiting.js");
 
+// What the native half has for each of these, by its place here.
+const NAMED = { header: 0, token: 1, key: 2 };
+const MODES = { shared: 0, exclusive: 1, readOnly: 2 };
+const POLICIES = { next_request: 0, on_read: 1, explicit: 2 };
+
+// Handles that wait for another session: as many as there are requests at once, within reason.
+const MOST_SPARES = 1000;
+
 // How the adapters open a session of a request; filled in by SessionManager below.
 let openAtOnce;
 
 class SessionManager {
   #native;
   #offThread;
-  #driver;
-  #leavesThread;
-  #lines = new Lines();
+  #lockTimeoutMs;
+  // What a session has to know of its manager.
+  #shared;
 
   static {
-    openAtOnce = (manager, header, options) => manager.#openAtOnce("header", header, options);
+    openAtOnce = (manager, header, options, isLate = false) => manager.#openAtOnce(header, options, isLate);
   }
 
   constructor(config, fields = {}) {
@@ -32,11 +40,15 @@ class SessionManager {
       this.#offThread = offThread;
     }
     const settings = this.config();
-    this.#driver = settings.drivers[this.driverName];
+    const driver = settings.drivers[this.driverName];
+    this.#lockTimeoutMs = driver.lock_timeout_ms ?? 0;
     // A disk sync takes milliseconds; a write into the page cache less than two changes of thread. With `spill_to` it is that
     // driver's disk.
-    const disk = settings.drivers[this.#driver.spill_to] ?? this.#driver;
-    this.#leavesThread = this.#offThread ?? disk.durability === "commit";
+    const disk = settings.drivers[driver.spill_to] ?? driver;
+    const leavesThread = this.#offThread ?? disk.durability === "commit";
+    const spares = [];
+    const putAside = (handle) => spares.length < MOST_SPARES && spares.push(handle);
+    this.#shared = { lines: new Lines(), leavesThread, spares, putAside };
   }
 
   async open(cookieHeader, options) {
@@ -56,15 +68,15 @@ class SessionManager {
   }
 
   async sweep(limit, { nowMs } = {}) {
-    return JSON.parse(await native.managerSweep(this.#native, limit, nowMs));
+    return JSON.parse(await native.managerSweepInThread(this.#native, limit, nowMs));
   }
 
   async records({ nowMs } = {}) {
-    return JSON.parse(await native.managerRecords(this.#native, nowMs));
+    return JSON.parse(await native.managerRecordsInThread(this.#native, nowMs));
   }
 
   async destroy(locator, { nowMs } = {}) {
-    return native.managerDestroy(this.#native, text(locator, "a locator"), nowMs);
+    return native.managerDestroyInThread(this.#native, text(locator, "a locator"), nowMs);
   }
 
   onEvent(listener) {
@@ -95,43 +107,42 @@ class SessionManager {
     return JSON.parse(native.managerConfig(this.#native));
   }
 
-  async #open(named, what, options = {}) {
-    const opened = this.#options(options);
-    const call = this.#call(named, what, opened);
+  async #open(named, what, options) {
+    const said = text(named === "key" ? what : (what ?? ""), NAMES[named]);
+    const opened = this.#opened(options);
     // An exclusive open loads; so does any where loads are not done here.
-    const attempt =
-      this.#offThread === true && call[0] !== "" ? () => native.managerOpenInThread(this.#native, named, ...call) : undefined;
-    const here = attempt ?? (() => native.managerOpen(this.#native, named, ...call));
-    const place = `${named} ${call[0]}`;
-    let handle;
-    if (opened.mode === "exclusive") handle = await this.#lines.unlocked(place, opened.lockTimeoutMs, here);
-    else handle = await here();
-    return new Session(handle, this.#io, place, opened);
+    const here = () => this.#openHere(named, said, opened);
+    const attempt = this.#offThread === true && said !== "" ? () => this.#openInThread(named, said, opened) : here;
+    const waiting = () => this.#shared.lines.unlocked(`${named} ${said}`, opened.lockTimeoutMs, attempt);
+    const handle = await (opened.mode === "exclusive" ? waiting() : attempt());
+    return new Session(handle, this.#shared, named, said, opened);
   }
 
-  #openAtOnce(named, what, options = {}) {
-    const opened = this.#options(options);
-    if (opened.mode === "exclusive" || this.#offThread === true) return undefined;
-    const call = this.#call(named, what, opened);
-    return new Session(native.managerOpen(this.#native, named, ...call), this.#io, `${named} ${call[0]}`, opened);
+  // The session of a Cookie header, where that waits for no lock and need not leave this thread, or `isLate`; else undefined.
+  #openAtOnce(header, options, isLate) {
+    const opened = this.#opened(options);
+    if (opened.mode === "exclusive" || (this.#offThread === true && !isLate)) return undefined;
+    const said = text(header ?? "", NAMES.header);
+    return new Session(this.#openHere("header", said, opened), this.#shared, "header", said, opened);
   }
 
-  #options(options) {
-    const { mode = "shared", lockTimeoutMs = this.#driver.lock_timeout_ms ?? 0 } = options;
+  #openHere(named, said, { mode, secure, flash, nowMs }) {
+    const spare = this.#shared.spares.pop();
+    if (spare === undefined) return native.managerOpen(this.#native, NAMED[named], said, MODES[mode], secure, flash, nowMs);
+    native.managerOpenIn(this.#native, NAMED[named], said, MODES[mode], secure, flash, nowMs, spare);
+    return spare;
+  }
+
+  #openInThread(named, said, { mode, secure, flash, nowMs }) {
+    return native.managerOpenInThread(this.#native, NAMED[named], said, MODES[mode], secure, flash, nowMs);
+  }
+
+  #opened({ mode = "shared", secure = false, flash, lockTimeoutMs = this.#lockTimeoutMs, nowMs } = {}) {
+    if (!Object.hasOwn(MODES, mode)) throw unknown("mode", MODES, mode);
+    if (flash !== undefined && !Object.hasOwn(POLICIES, flash)) throw unknown("flash", POLICIES, flash);
+    if (typeof secure !== "boolean") throw new HoldallError("invalid_argument", `secure is true or false, not ${typeof secure}`);
     if (!(lockTimeoutMs >= 0)) throw new HoldallError("invalid_argument", "lockTimeoutMs is a number of milliseconds from 0 on");
-    return { ...options, mode, lockTimeoutMs };
-  }
-
-  // A lock is tried once: it is the event loop that waits.
-  #call(named, what, { mode, secure, flash, nowMs }) {
-    const said = named === "key" ? text(what, "the key of a keyed session") : (what ?? "");
-    const name = named === "header" ? "the Cookie header" : "the token";
-    return [text(said, name), mode, secure, flash, 0, nowMs];
-  }
-
-  // What a session has to know of its manager.
-  get #io() {
-    return { lines: this.#lines, leavesThread: this.#leavesThread };
+    return { mode, secure, flash: POLICIES[flash], lockTimeoutMs, nowMs };
   }
 
   [inspect.custom]() {
@@ -144,6 +155,14 @@ class Reopened {
   constructor(handle, offThread) {
     Object.assign(this, { handle, offThread });
   }
+}
+
+const NAMES = { header: "the Cookie header", token: "the token", key: "the key of a keyed session" };
+
+function unknown(option, words, given) {
+  const list = Object.keys(words).map((word) => JSON.stringify(word));
+  const says = `${option} is ${list.slice(0, -1).join(", ")} or ${list.at(-1)}, not ${inspect(given)}`;
+  return new HoldallError("invalid_argument", says);
 }
 
 function text(value, what) {

@@ -19,31 +19,43 @@ function text(key) {
   return key;
 }
 
-// How the adapters commit before they know whether they have to wait; filled in by Session below.
+// What a session has when its own handle was released.
+const CLOSED = native.closedSession();
+// Most sessions hand out no container.
+const NOTHING = new Map();
+
+// How the adapters commit before they know whether they have to wait, and how they let go of a session that nobody else can reach;
+// filled in by Session below.
 let commitAtOnce;
+let release;
 
 class Session {
   #native;
-  #manager;
+  // Of the manager: { lines, leavesThread, spares, putAside }.
+  #shared;
   // What names the session, for those who wait for its lock.
-  #place;
+  #named;
+  #said;
   #opened;
   // Arrays and objects of the data that the caller has in its hands, by key. Those of flash are copies: they are on their way out,
   // and a key may be in both.
-  #handed = new Map();
+  #handed = NOTHING;
   #ended = false;
   #destroyed = false;
+  #underWay = 0;
   #committed;
 
   static {
-    commitAtOnce = (session, options) => session.#commitAtOnce(options);
+    commitAtOnce = (session, ageFlash) => session.#commitAtOnce(ageFlash);
+    release = (session) => session.#release();
   }
 
   // For the manager.
-  constructor(handle, manager, place, opened) {
+  constructor(handle, shared, named, said, opened) {
     this.#native = handle;
-    this.#manager = manager;
-    this.#place = place;
+    this.#shared = shared;
+    this.#named = named;
+    this.#said = said;
     this.#opened = opened;
   }
 
@@ -55,7 +67,7 @@ class Session {
     const json = native.getJson(this.#native, key);
     if (json === null) return fallback;
     const value = JSON.parse(json);
-    if (isContainer(json) && native.isData(this.#native, key)) this.#handed.set(key, value);
+    if (isContainer(json) && native.isData(this.#native, key)) this.#hold(key, value);
     return value;
   }
 
@@ -300,12 +312,25 @@ class Session {
     this.#handed.clear();
   }
 
+  // Closes, and leaves the handle to another session. False, and nothing has happened, where a commit or a destroy is under way or
+  // waits for a lock: that is not given up, and lets go itself.
+  #release() {
+    if (this.#underWay > 0) return false;
+    const handle = this.#native;
+    const isFree = native.release(handle);
+    this.#native = CLOSED;
+    this.#ended = true;
+    this.#handed.clear();
+    if (isFree) this.#shared.putAside(handle);
+    return true;
+  }
+
   // The commit, if it need not leave this thread and nobody has the lock; else undefined, and nothing has happened.
-  #commitAtOnce({ ageFlash, nowMs } = {}) {
-    if (this.#manager.leavesThread || this.#mustWait) return undefined;
+  #commitAtOnce(ageFlash) {
+    if (this.#shared.leavesThread || this.#mustWait) return undefined;
     this.#settleAll();
     try {
-      return this.#answered(native.commit(this.#native, ageFlash, nowMs));
+      return this.#answered(native.commit(this.#native, ageFlash, undefined));
     } catch (error) {
       if (error.locked) return undefined;
       throw error;
@@ -314,20 +339,29 @@ class Session {
 
   // Somebody stands in line for this session. Who has the lock does not stand behind those who wait for it.
   get #mustWait() {
-    return this.#opened.mode !== "exclusive" && this.#manager.lines.has(this.#place);
+    return this.#opened.mode !== "exclusive" && this.#shared.lines.any && this.#shared.lines.has(this.#place);
+  }
+
+  get #place() {
+    return `${this.#named} ${this.#said}`;
   }
 
   // Does I/O, here or in a thread, as soon as nobody else has the lock.
   async #unlocked(here, inThread) {
-    const attempt = this.#manager.leavesThread ? inThread : here;
-    if (!this.#mustWait) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (!error.locked || this.#opened.mode === "exclusive") throw error;
+    const attempt = this.#shared.leavesThread ? inThread : here;
+    this.#underWay += 1;
+    try {
+      if (!this.#mustWait) {
+        try {
+          return await attempt();
+        } catch (error) {
+          if (!error.locked || this.#opened.mode === "exclusive") throw error;
+        }
       }
+      return await this.#shared.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
+    } finally {
+      this.#underWay -= 1;
     }
-    return this.#manager.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
   }
 
   #answered(lines) {
@@ -342,8 +376,13 @@ class Session {
   // Containers.
 
   #handOut(key, value, json) {
-    if (isContainer(json)) this.#handed.set(key, value);
+    if (isContainer(json)) this.#hold(key, value);
     else this.#handed.delete(key);
+  }
+
+  #hold(key, value) {
+    if (this.#handed === NOTHING) this.#handed = new Map();
+    this.#handed.set(key, value);
   }
 
   // The object of a JSON text of several keys, with the very arrays and objects that `get` gives, or a change to one of two copies
@@ -356,7 +395,7 @@ class Session {
       const held = this.#handed.get(key);
       // Also of `__proto__`, which JSON.parse has made a property like all others.
       if (held !== undefined) object[key] = held;
-      else if (native.isData(this.#native, key)) this.#handed.set(key, value);
+      else if (native.isData(this.#native, key)) this.#hold(key, value);
     }
     return object;
   }
@@ -405,4 +444,4 @@ class Commit {
   }
 }
 
-module.exports = { Commit, Session, commitAtOnce };
+module.exports = { Commit, Session, commitAtOnce, release };

@@ -39,6 +39,11 @@ class Lines {
     }
   }
 
+  // Whether somebody waits anywhere.
+  get any() {
+    return this.#lasts.size > 0;
+  }
+
   // Whether somebody waits at this place.
   has(place) {
     return this.#lasts.has(place);

@@ -72,7 +72,7 @@ pub fn manager_on_event(
 
 /// Sweeps in a thread. Answers JSON text.
 #[napi]
-pub fn manager_sweep(
+pub fn manager_sweep_in_thread(
     manager: &External<Manager>,
     limit: Option<f64>,
     now_ms: Option<f64>,
@@ -91,7 +91,10 @@ pub fn manager_sweep(
 
 /// Locator, expiry and bytes of every record that lives, in a thread. Answers JSON text.
 #[napi]
-pub fn manager_records(manager: &External<Manager>, now_ms: Option<f64>) -> napi::Result<AsyncTask<InThread<String>>> {
+pub fn manager_records_in_thread(
+    manager: &External<Manager>,
+    now_ms: Option<f64>,
+) -> napi::Result<AsyncTask<InThread<String>>> {
     let (manager, now_ms) = (Manager::clone(manager), time(now_ms)?);
     Ok(in_thread(move || {
         let mut records = String::from("[");
@@ -119,7 +122,7 @@ pub fn manager_records(manager: &External<Manager>, now_ms: Option<f64>) -> napi
 
 /// Destroys a record by its locator, in a thread.
 #[napi]
-pub fn manager_destroy(
+pub fn manager_destroy_in_thread(
     manager: &External<Manager>,
     locator: String,
     now_ms: Option<f64>,
@@ -135,50 +138,39 @@ pub fn manager_destroy(
     }))
 }
 
-/// What names the session that is opened.
-enum Named {
-    Header,
-    Token,
-    Key,
-}
+/// What names the session that is opened. Numbers, as all that lib/manager.js chooses from a list: a string costs ten times as much to
+/// take.
+const BY_HEADER: u32 = 0;
+const BY_TOKEN: u32 = 1;
 
 struct Opening {
-    named: Named,
+    named: u32,
     text: String,
     options: OpenOptions,
 }
 
 impl Opening {
-    #[allow(clippy::too_many_arguments, reason = "an object of JavaScript would cost more than all of them")]
+    /// The lock is tried once: it is the event loop that waits.
     fn new(
-        named: &str,
+        named: u32,
         text: String,
-        mode: Option<String>,
-        secure: Option<bool>,
-        flash: Option<String>,
-        lock_timeout_ms: Option<f64>,
+        mode: u32,
+        secure: bool,
+        flash: Option<u32>,
         now_ms: Option<f64>,
     ) -> napi::Result<Opening> {
-        let named = match named {
-            "header" => Named::Header,
-            "token" => Named::Token,
-            _ => Named::Key,
+        let mode = match mode {
+            0 => Mode::Shared,
+            1 => Mode::Exclusive,
+            _ => Mode::ReadOnly,
         };
-        let mode = match mode.as_deref() {
-            None | Some("shared") => Mode::Shared,
-            Some("exclusive") => Mode::Exclusive,
-            Some("readOnly") => Mode::ReadOnly,
-            Some(other) => {
-                let says = format!("mode is \"shared\", \"exclusive\" or \"readOnly\", not {other:?}");
-                return Err(invalid_argument(says));
-            }
-        };
-        let mut options = OpenOptions::new().mode(mode).request_is_secure(secure.unwrap_or(false));
+        let mut options = OpenOptions::new().mode(mode).request_is_secure(secure).lock_timeout_ms(0);
         if let Some(policy) = flash {
-            options = options.flash(flash_policy(&policy)?);
-        }
-        if let Some(timeout_ms) = lock_timeout_ms {
-            options = options.lock_timeout_ms(whole("lockTimeoutMs", timeout_ms)?);
+            options = options.flash(match policy {
+                0 => FlashPolicy::NextRequest,
+                1 => FlashPolicy::OnRead,
+                _ => FlashPolicy::Explicit,
+            });
         }
         if let Some(now_ms) = time(now_ms)? {
             options = options.at(now_ms);
@@ -189,21 +181,9 @@ impl Opening {
     fn open(&self, manager: &Manager) -> engine::Result<engine::Session> {
         let text = self.text.as_bytes();
         match self.named {
-            Named::Header => manager.open_with(text, self.options),
-            Named::Token => manager.open_token_with(text, self.options),
-            Named::Key => manager.open_keyed_with(text, self.options),
-        }
-    }
-}
-
-fn flash_policy(name: &str) -> napi::Result<FlashPolicy> {
-    match name {
-        "next_request" => Ok(FlashPolicy::NextRequest),
-        "on_read" => Ok(FlashPolicy::OnRead),
-        "explicit" => Ok(FlashPolicy::Explicit),
-        other => {
-            let says = format!("flash is \"next_request\", \"on_read\" or \"explicit\", not {other:?}");
-            Err(invalid_argument(says))
+            BY_HEADER => manager.open_with(text, self.options),
+            BY_TOKEN => manager.open_token_with(text, self.options),
+            _ => manager.open_keyed_with(text, self.options),
         }
     }
 }
@@ -214,19 +194,34 @@ pub(crate) fn time(now_ms: Option<f64>) -> napi::Result<Option<u64>> {
 
 /// Opens a session here and now. An exclusive one loads.
 #[napi]
-#[allow(clippy::too_many_arguments, reason = "an object of JavaScript would cost more than all of them")]
 pub fn manager_open(
     manager: &External<Manager>,
-    named: String,
+    named: u32,
     text: String,
-    mode: Option<String>,
-    secure: Option<bool>,
-    flash: Option<String>,
-    lock_timeout_ms: Option<f64>,
+    mode: u32,
+    secure: bool,
+    flash: Option<u32>,
     now_ms: Option<f64>,
 ) -> napi::Result<External<Handle>> {
-    let opening = Opening::new(&named, text, mode, secure, flash, lock_timeout_ms, now_ms)?;
+    let opening = Opening::new(named, text, mode, secure, flash, now_ms)?;
     guarded(|| opening.open(manager)).map(Handle::external)
+}
+
+/// `manager_open` in a handle that was released. To make one and to collect it costs V8 and Node more than to open a session.
+#[napi]
+#[allow(clippy::too_many_arguments, reason = "an object of JavaScript would cost more than all of them")]
+pub fn manager_open_in(
+    manager: &External<Manager>,
+    named: u32,
+    text: String,
+    mode: u32,
+    secure: bool,
+    flash: Option<u32>,
+    now_ms: Option<f64>,
+    released: &External<Handle>,
+) -> napi::Result<()> {
+    let opening = Opening::new(named, text, mode, secure, flash, now_ms)?;
+    released.reopen(guarded(|| opening.open(manager))?)
 }
 
 /// Opens a session in a thread, and loads it there.
@@ -254,17 +249,15 @@ impl<'task> ScopedTask<'task> for OpenInThread {
 
 /// `manager_open` in a thread.
 #[napi]
-#[allow(clippy::too_many_arguments, reason = "an object of JavaScript would cost more than all of them")]
 pub fn manager_open_in_thread(
     manager: &External<Manager>,
-    named: String,
+    named: u32,
     text: String,
-    mode: Option<String>,
-    secure: Option<bool>,
-    flash: Option<String>,
-    lock_timeout_ms: Option<f64>,
+    mode: u32,
+    secure: bool,
+    flash: Option<u32>,
     now_ms: Option<f64>,
 ) -> napi::Result<AsyncTask<OpenInThread>> {
-    let opening = Opening::new(&named, text, mode, secure, flash, lock_timeout_ms, now_ms)?;
+    let opening = Opening::new(named, text, mode, secure, flash, now_ms)?;
     Ok(AsyncTask::new(OpenInThread { manager: Manager::clone(manager), opening }))
 }

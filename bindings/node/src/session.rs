@@ -21,6 +21,14 @@ impl Handle {
         External::new(Handle(Arc::new(Mutex::new(Some(session)))))
     }
 
+    /// Opens another session in a handle that was released.
+    pub(crate) fn reopen(&self, session: engine::Session) -> napi::Result<()> {
+        let mut inner = self.enter()?;
+        debug_assert!(inner.is_none());
+        *inner = Some(session);
+        Ok(())
+    }
+
     fn enter(&self) -> napi::Result<MutexGuard<'_, Option<engine::Session>>> {
         match self.0.try_lock() {
             Ok(inner) => Ok(inner),
@@ -383,4 +391,17 @@ pub fn close(session: &External<Handle>) -> napi::Result<()> {
         drop(ended);
         Ok(())
     })
+}
+
+/// Closes, and answers whether another session may be opened in the handle: no thread has it, at work or still waiting for its turn.
+#[napi]
+pub fn release(session: &mut External<Handle>) -> napi::Result<bool> {
+    close(session)?;
+    Ok(Arc::get_mut(&mut session.0).is_some())
+}
+
+/// A handle of no session, for those whose own one was released.
+#[napi]
+pub fn closed_session() -> External<Handle> {
+    External::new(Handle(Arc::new(Mutex::new(None))))
 }
