@@ -4,6 +4,7 @@
 //
 // Opens, ends once, and says which headers the response gets. Knows no framework, and sends nothing itself.
 
+const { HoldallError } = require("./errors.js");
 const { SessionManager, openAtOnce } = require("./manager.js");
 const { RequestSession } = require("./request-session.js");
 const { commitAtOnce, release } = require("./session.js");
@@ -50,6 +51,13 @@ class Exchange {
     this.#isUsed = true;
     this.#session ??= openAtOnce(this.#manager, this.#cookieHeader(), { mode: "readOnly" }, true);
     return this.#session;
+  }
+
+  // As `session`, to be changed.
+  get changing() {
+    if (this.#isOver)
+      throw new HoldallError("misuse", "the session has ended with its response; open another for further changes");
+    return this.session;
   }
 
   // Opens the session; a promise only where that has to leave the thread or wait for a lock.
@@ -104,14 +112,14 @@ class Exchange {
 
   // Commits in the middle of a request and goes on with what is stored then.
   async save() {
-    const commit = await this.session.commit({ ageFlash: false });
+    const commit = await this.changing.commit({ ageFlash: false });
     this.#note(commit);
     await this.#reopen();
   }
 
   // Drops what this request did and goes on with what is stored.
   async reload() {
-    this.session.close();
+    this.changing.close();
     await this.#reopen();
   }
 
@@ -122,8 +130,9 @@ class Exchange {
   }
 
   async destroy() {
+    const { changing } = this;
     if (this.#shownIn !== undefined) this.#shownIn[this.#property] = undefined;
-    await this.session.destroy();
+    await changing.destroy();
   }
 
   async #reopen() {

@@ -7,6 +7,9 @@ const { inspect } = require("node:util");
 const { answered } = require("./callback.js");
 const { HoldallError } = require("./errors.js");
 
+// No name, or it could not be one of the data.
+const CHANGING = Symbol("changing");
+
 class RequestSession {
   #exchange;
 
@@ -22,6 +25,11 @@ class RequestSession {
     return this.#exchange.session;
   }
 
+  // The engine's session, where it may still be changed.
+  get [CHANGING]() {
+    return this.#exchange.changing;
+  }
+
   get id() {
     return this.holdall.id;
   }
@@ -32,7 +40,7 @@ class RequestSession {
 
   // A new id and no data, as in express-session. For a new id with the same data: `holdall.regenerate()`.
   regenerate(callback) {
-    return answered((async () => this.holdall.invalidate())(), callback);
+    return answered((async () => this[CHANGING].invalidate())(), callback);
   }
 
   // Destroys the record; the response removes the cookie. `request.session` is gone at once.
@@ -51,7 +59,7 @@ class RequestSession {
   }
 
   touch() {
-    this.holdall.touch();
+    this[CHANGING].touch();
     return this;
   }
 
@@ -97,8 +105,8 @@ const properties = {
   set(target, key, value) {
     if (typeof key === "symbol") return Reflect.set(target, key, value);
     refuseOwn(key);
-    if (value === undefined) target.holdall.delete(key);
-    else target.holdall.set(key, value);
+    if (value === undefined) target[CHANGING].delete(key);
+    else target[CHANGING].set(key, value);
     return true;
   },
 
@@ -109,7 +117,7 @@ const properties = {
   deleteProperty(target, key) {
     if (typeof key === "symbol") return Reflect.deleteProperty(target, key);
     refuseOwn(key);
-    target.holdall.delete(key);
+    target[CHANGING].delete(key);
     return true;
   },
 
@@ -158,7 +166,7 @@ class Cookie {
   }
 
   set maxAge(milliseconds) {
-    const { session } = this.#exchange;
+    const { changing: session } = this.#exchange;
     const lasts = milliseconds !== null && milliseconds !== undefined && milliseconds !== false;
     if (lasts) session.setIdleTimeout(Math.max(1, Math.round(Number(milliseconds) / 1000)));
     session.setPersistent(lasts);
