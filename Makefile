@@ -101,7 +101,7 @@ lint: lint-packages lib wheel node
 	$(VENV)/bin/stubtest --concise holdall._holdall
 	$(CARGO) fmt --manifest-path bindings/node/Cargo.toml --check
 	$(CARGO) clippy --quiet --manifest-path bindings/node/Cargo.toml --target-dir target/node -- -D warnings
-	cd bindings/node && node_modules/.bin/biome check --error-on-warnings .
+	cd bindings/node && node_modules/.bin/biome check --error-on-warnings . ../../benches/node
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/store
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/koa
@@ -114,11 +114,16 @@ lint: lint-packages lib wheel node
 	bindings/c/abi/check
 
 # Ours, the floors and the peers in the same rounds; target/bench has the report and the picture. HOLDALL_BENCH_QUICK=1 is short.
-bench: rust wheel
+bench: rust wheel node benches/node/node_modules/ready
 	@tools/need apt php-cli
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benches/python/requirements.txt
 	$(CARGO) run --release --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed; engine=$$?; \
-	  $(VENV)/bin/python benches/python/speed.py && exit $$engine
+	  $(VENV)/bin/python benches/python/speed.py; python=$$?; node benches/node/speed.cjs && exit $$((engine + python))
+
+benches/node/node_modules/ready: benches/node/package-lock.json
+	@tools/need node
+	npm ci --prefix benches/node --ignore-scripts --loglevel=error
+	@touch $@
 
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
 torture: test-packages lib build/demo $(OLD_WHEEL) wheel
@@ -142,4 +147,4 @@ abi: lint-packages lib
 	bindings/c/abi/check write
 
 clean:
-	rm -rf target build $(VENV) bindings/node/node_modules bindings/node/holdall.node bindings/node/rust
+	rm -rf target build $(VENV) benches/node/node_modules bindings/node/node_modules bindings/node/holdall.node bindings/node/rust
