@@ -7,10 +7,10 @@
 const { HoldallError } = require("./errors.js");
 const { SessionManager, openAtOnce } = require("./manager.js");
 const { RequestSession } = require("./request-session.js");
-const { commitAtOnce, release } = require("./session.js");
+const { commitAtOnce, isClosed, release } = require("./session.js");
 
 // What a response says that was made from a session, and does not save it.
-const LOOKED_AT = [["Vary", "Cookie"]];
+const LOOKED_AT = { outcome: "unchanged", headers: [["Vary", "Cookie"]] };
 
 class Exchange {
   // The session that the engine has opened for this request; another after `save` and `reload`, and none once it was let go of.
@@ -25,8 +25,9 @@ class Exchange {
   #manager;
   #header;
   #options;
-  // The Set-Cookie lines of this response, by their cookies' names, where there was a commit before the last one.
+  // The Set-Cookie lines of this response, by their cookies' names, and its other headers, where there was a commit before the last.
   #lines;
+  #others;
   #ending;
   #isOver = false;
 
@@ -73,9 +74,12 @@ class Exchange {
     if (this.#isOver) return [];
     // Who asks for the lock means to use the session.
     const isUsed = this.#isUsed || this.#options.mode === "exclusive";
-    if (!isUsed || (status >= 500 && !saveOnError)) {
+    const { committed, isDestroyed } = this.#session;
+    // What the application itself has committed or destroyed has happened, and its cookie has to reach the browser.
+    if (committed !== undefined) this.#note(committed);
+    if (!isUsed || isClosed(this.#session) || (status >= 500 && !saveOnError && !isDestroyed)) {
       this.giveUp();
-      return isUsed ? LOOKED_AT : [];
+      return isUsed ? this.#headers(LOOKED_AT) : [];
     }
     this.#isOver = true;
     const ageFlash = agesFlash(request, status);
@@ -160,18 +164,18 @@ class Exchange {
     this.#ending = commit;
     if (this.#lines === undefined) return commit.headers;
     this.#note(commit);
-    const headers = commit.headers.filter(([name]) => name !== "Set-Cookie");
-    if (this.#lines.size === 0) return headers;
-    if (!headers.some(([name]) => name === "Cache-Control")) headers.push(["Cache-Control", "no-store"]);
-    return [...[...this.#lines.values()].map((line) => ["Set-Cookie", line]), ...headers];
+    if (this.#lines.size > 0) this.#others.set("Cache-Control", "no-store");
+    return [...[...this.#lines.values()].map((line) => ["Set-Cookie", line]), ...this.#others];
   }
 
   // Of several commits of one request the last word on a cookie counts. To a session that has moved none is sent.
   #note(commit) {
     this.#lines ??= new Map();
+    this.#others ??= new Map();
     if (commit.outcome === "moved") this.#lines.clear();
     for (const [name, line] of commit.headers) {
       if (name === "Set-Cookie") this.#lines.set(line.slice(0, line.indexOf("=")), line);
+      else this.#others.set(name, line);
     }
   }
 }

@@ -24,9 +24,10 @@ const CLOSED = native.closedSession();
 // Most sessions hand out no container.
 const NOTHING = new Map();
 
-// How the adapters commit before they know whether they have to wait, and how they let go of a session that nobody else can reach;
-// filled in by Session below.
+// How the adapters commit before they know whether they have to wait, whether the application has given a session up, and how they let
+// go of one that nobody else can reach; filled in by Session below.
 let commitAtOnce;
+let isClosed;
 let release;
 
 class Session {
@@ -42,11 +43,13 @@ class Session {
   #handed = NOTHING;
   #ended = false;
   #destroyed = false;
+  #closed = false;
   #underWay = 0;
   #committed;
 
   static {
     commitAtOnce = (session, ageFlash) => session.#commitAtOnce(ageFlash);
+    isClosed = (session) => session.#closed;
     release = (session) => session.#release();
   }
 
@@ -309,6 +312,7 @@ class Session {
   close() {
     native.close(this.#native);
     this.#ended = true;
+    this.#closed = true;
     this.#handed.clear();
   }
 
@@ -444,4 +448,4 @@ class Commit {
   }
 }
 
-module.exports = { Commit, Session, commitAtOnce, release };
+module.exports = { Commit, Session, commitAtOnce, isClosed, release };

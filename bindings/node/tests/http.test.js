@@ -324,6 +324,59 @@ overWays((manager, test, serverTest, driver) => {
     }
   });
 
+  // What it said was lost: the visitor of a new session had no cookie, and one whose id had changed kept the old one.
+  test("what the application has committed itself reaches the browser, also with an error", async (t) => {
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        const endings = {
+          page: (res) => res.send("saved"),
+          error: (res) => res.status(500).send("saved"),
+        };
+        app.get("/commit/:ending", async (req, res) => {
+          req.session.user = "ann";
+          const { outcome } = await req.session.holdall.commit();
+          endings[req.params.ending](res.set("Outcome", outcome));
+        });
+        app.get("/save/:ending", async (req, res) => {
+          req.session.user = "ann";
+          await req.session.save();
+          endings[req.params.ending](res);
+        });
+        app.get("/destroy/:ending", async (req, res) => {
+          await req.session.destroy();
+          endings[req.params.ending](res);
+        });
+        app.get("/close/:ending", (req, res) => {
+          req.session.user = "eve";
+          req.session.holdall.close();
+          endings[req.params.ending](res);
+        });
+        app.get("/", (req, res) => res.json(req.session.user ?? null));
+      }),
+    );
+    const said = ({ headers }) => [headers.getSetCookie().length, headers.get("vary"), headers.get("cache-control")];
+    for (const ending of ["page", "error"]) {
+      for (const way of ["commit", "save"]) {
+        visitor.cookies.clear();
+        const response = await visitor.fetch(`/${way}/${ending}`);
+        assert.equal(response.status, ending === "page" ? 200 : 500);
+        assert.equal(response.headers.get("outcome"), way === "commit" ? "saved" : null);
+        assert.deepEqual(said(response), [1, "Cookie", "no-store"], `${way} ${ending}`);
+        assert.equal(await visitor.json("/"), "ann");
+        // Nothing new, and made from the session all the same.
+        const again = await visitor.fetch(`/${way}/${ending}`);
+        assert.equal(again.headers.get("vary"), "Cookie", `${way} ${ending}`);
+      }
+      const closed = await visitor.fetch(`/close/${ending}`);
+      assert.deepEqual([await closed.text(), ...said(closed)], ["saved", 0, "Cookie", null]);
+      assert.equal(await visitor.json("/"), "ann");
+      const destroyed = await visitor.fetch(`/destroy/${ending}`);
+      assert.match(destroyed.headers.getSetCookie()[0], /^sid=; .*; Max-Age=0;/);
+      assert.equal(await visitor.json("/"), null);
+    }
+  });
+
   test("a commit that fails becomes an error of the application, and nothing of its answer leaves", async (t) => {
     const ends = {
       json: (res) => res.json({ stored: "a page that says so" }),
