@@ -17,7 +17,7 @@ OLD_WHEEL := target/wheels-3.9/ready
 DEMO_SOURCES := $(wildcard examples/demo/*.cpp)
 DEMO_HEADERS := $(wildcard examples/demo/*.hpp) include/holdall.h include/holdall.hpp
 
-.PHONY: all demo demo-python test lint bench torture fuzz wheel node install header abi clean lib rust demo-packages test-packages lint-packages
+.PHONY: all demo demo-python demo-node test lint bench torture fuzz wheel node install header abi clean lib rust demo-packages test-packages lint-packages
 
 all: lib
 
@@ -51,6 +51,10 @@ demo: lib build/demo
 demo-python: wheel
 	$(VENV)/bin/python examples/demo-python/serve.py --port $(PORT) $(if $(SESSIONS),--sessions '$(SESSIONS)')
 
+# And in Node: `make demo-node PORT=8002`.
+demo-node: node examples/demo-node/node_modules/ready
+	node examples/demo-node/serve.js --port $(PORT) $(if $(SESSIONS),--sessions '$(SESSIONS)')
+
 $(VENV)/ready: tests/requirements.txt bindings/python/tests/requirements.txt examples/demo-python/requirements.txt | test-packages
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
@@ -73,16 +77,17 @@ $(OLD_WHEEL): $(shell find src bindings/python/src -name '*.rs') $(wildcard Carg
 	    --interpreter "$$old" --target-dir target/python --out $(@D); fi
 	@touch $@
 
-bindings/node/node_modules/ready: bindings/node/package-lock.json
+# What a folder of JavaScript needs from elsewhere. Without scripts: the native half is built below, once.
+%/node_modules/ready: %/package-lock.json
 	@tools/need node
-	npm ci --prefix bindings/node --ignore-scripts --loglevel=error
+	npm ci --prefix $* --ignore-scripts --loglevel=error
 	@touch $@
 
 # The native half of the Node package, where it lies.
 node: rust bindings/node/node_modules/ready
 	node bindings/node/build.js
 
-test: test-packages lib build/demo $(OLD_WHEEL) wheel node
+test: test-packages lib build/demo $(OLD_WHEEL) wheel node examples/demo-node/node_modules/ready
 	$(VENV)/bin/python tools/test
 
 lint: lint-packages lib wheel node
@@ -102,6 +107,7 @@ lint: lint-packages lib wheel node
 	$(CARGO) fmt --manifest-path bindings/node/Cargo.toml --check
 	$(CARGO) clippy --quiet --manifest-path bindings/node/Cargo.toml --target-dir target/node -- -D warnings
 	cd bindings/node && node_modules/.bin/biome check --error-on-warnings . ../../benches/node
+	cd examples/demo-node && ../../bindings/node/node_modules/.bin/biome check --error-on-warnings .
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/store
 	bindings/node/node_modules/.bin/tsc --project bindings/node/tests/types/koa
@@ -147,4 +153,5 @@ abi: lint-packages lib
 	bindings/c/abi/check write
 
 clean:
-	rm -rf target build $(VENV) benches/node/node_modules bindings/node/node_modules bindings/node/holdall.node bindings/node/rust
+	rm -rf target build $(VENV) benches/node/node_modules bindings/node/node_modules bindings/node/holdall.node bindings/node/rust \
+	  examples/demo-node/node_modules
