@@ -257,7 +257,9 @@ def slow_demo(request, repo, run, tmp_path_factory):
     shim = directory / "slow.so"
     run("gcc", "-shared", "-fPIC", "-O1", f"-I{repo / 'include'}", repo / "tests" / "demo" / "slow.c", "-o", shim, "-ldl")
     sessions = "memory:" if request.param == "memory" else directory.joinpath("s").as_uri()
-    with Demo(sessions, under=["env", f"LD_PRELOAD={shim}"]) as demo:
+    # Each for a demo in another language: what one of them hears of, the other does not.
+    slow = [f"LD_PRELOAD={shim}", f"NODE_OPTIONS=--require \"{repo / 'bindings' / 'node' / 'tests' / 'slow.js'}\""]
+    with Demo(sessions, under=["env", *slow]) as demo:
         yield demo, request.param
 
 

@@ -1,6 +1,6 @@
-"""The demo in Python, alone and beside the demo in C++, on one directory of sessions and with one cookie.
+"""The demos in Python and in Node, alone and beside the demo in C++, on one directory of sessions and with one cookie.
 
-What the demos have in common is tested by tests/test_demo.py, whose cases run here against this one.
+What the demos have in common is tested by tests/test_demo.py, whose cases run here against these two.
 """
 
 import json
@@ -11,25 +11,25 @@ import sys
 import threading
 from contextlib import ExitStack
 from html.parser import HTMLParser
-from itertools import cycle
+from itertools import cycle, permutations
 from pathlib import Path
 from string import ascii_lowercase
 
 import pytest
 import requests
+from demo.process import PROGRAM, ROOT, Demo
+from demo.visitor import TIMEOUT, Page, Visitor
+from demo.volley import volley
 
 import holdall
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "tests"))
-from demo.process import Demo  # noqa: E402
-from demo.visitor import TIMEOUT, Page, Visitor  # noqa: E402
-from demo.volley import volley  # noqa: E402
-
-# What one demo can do alone is in the other tests: here are those that need the C++ program, its libraries or its speed.
-NOT_OURS = [
-    "test_slow_requests_overtaken_by_a_change_of_the_id_are_told_and_bring_nothing_back",  # Slows the C++ program down.
-    "test_everything_is_freed_at_the_end",  # Valgrind on an interpreter.
+LANGUAGES = ["C++", "Python", "Node"]
+# Valgrind on an interpreter.
+NOT_IN_NODE = ["test_everything_is_freed_at_the_end"]
+# And what needs more than one request at a time, or the others' speed.
+NOT_IN_PYTHON = [
+    *NOT_IN_NODE,
+    "test_slow_requests_overtaken_by_a_change_of_the_id_are_told_and_bring_nothing_back",
     "test_visits_at_once_all_count",  # 400 pages, 20 ms each; a smaller one is below.
     "test_visits_at_once_in_two_processes_all_count",
     # Three rounds of twelve.
@@ -40,12 +40,12 @@ NOT_OURS = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    """The demo in Python as one file to execute, under this interpreter."""
+def programs(tmp_path_factory):
+    """Each demo as one file to execute; that in Python under this interpreter."""
     script = tmp_path_factory.mktemp("program") / "demo"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/examples/demo-python/serve.py" "$@"\n')
     script.chmod(0o755)
-    return script
+    return {"C++": PROGRAM, "Python": script, "Node": ROOT / "examples/demo-node/serve.js"}
 
 
 @pytest.fixture(scope="module")
@@ -54,34 +54,37 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def demos(program, directory):
-    """The demo in C++ and the demo in Python, on one directory."""
-    with Demo(directory.as_uri()) as cpp, Demo(directory.as_uri(), program=program) as python:
-        yield {"C++": cpp, "Python": python}
+def demos(programs, directory):
+    """All of them, on one directory."""
+    with ExitStack() as started:
+        yield {name: started.enter_context(Demo(directory.as_uri(), program=programs[name])) for name in LANGUAGES}
 
 
-@pytest.fixture(params=["C++ and Python", "Python and C++"])
+@pytest.fixture(params=permutations(LANGUAGES, 2), ids=" and ".join)
 def pair(request, demos):
-    """The addresses of both, in either order."""
-    return [demos[name].url for name in request.param.split(" and ")]
+    """The addresses of two of them, in either order."""
+    return [demos[name].url for name in request.param]
 
 
-@pytest.fixture
-def python(demos):
-    return demos["Python"].url
+@pytest.fixture(params=LANGUAGES)
+def url(request, demos):
+    """The address of each."""
+    return demos[request.param].url
 
 
 # ------------------------------------------------------------------------------------------------------------------ alone
 
 
-def test_it_does_what_the_cases_of_the_demo_in_cpp_ask(program):
-    deselected = [f"--deselect=tests/test_demo.py::{name}" for name in NOT_OURS]
+@pytest.mark.parametrize(("language", "without", "at_least"), [("Python", NOT_IN_PYTHON, 75), ("Node", NOT_IN_NODE, 100)])
+def test_it_does_what_the_cases_of_the_demo_in_cpp_ask(programs, language, without, at_least):
+    deselected = [f"--deselect=tests/test_demo.py::{name}" for name in without]
+    environment = {**os.environ, "HOLDALL_DEMO": str(programs[language])}
     # One driver is enough: what the drivers do is tested without an application.
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-k", "not memory", *deselected, "tests/test_demo.py"],
-                          cwd=ROOT, env={**os.environ, "HOLDALL_DEMO": str(program)}, capture_output=True, text=True, timeout=900)
+                          cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 75
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= at_least
 
 
 NO_FORMS = {
@@ -96,43 +99,44 @@ NO_FORMS = {
 
 
 @pytest.mark.parametrize("kind", NO_FORMS)
-def test_what_cannot_be_read_as_a_form_is_refused_and_no_page_of_another_visitor_is_answered(python, kind):
-    # The framework would answer on the response of the request before, with its headers.
-    ada = Visitor(python)
+def test_what_cannot_be_read_as_a_form_is_refused_and_no_page_of_another_visitor_is_answered(url, kind):
+    # Masonite would answer on the response of the request before, with its headers.
+    ada = Visitor(url)
     ada.submit("/sign-in", name="Ada")
-    requests.get(python, timeout=TIMEOUT)
+    requests.get(url, timeout=TIMEOUT)
     content_type, body = NO_FORMS[kind]
 
-    answer = requests.post(python + "/cart/add", body, headers={"Content-Type": content_type}, timeout=TIMEOUT)
+    answer = requests.post(url + "/cart/add", body, headers={"Content-Type": content_type}, timeout=TIMEOUT)
 
     assert answer.status_code == 403 and "That form was out of date" in answer.text
     assert "Set-Cookie" not in answer.headers and answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_field_that_comes_as_a_list_is_no_field(python):
-    visitor = Visitor(python)
+def test_a_field_that_comes_as_a_list_is_no_field(url):
+    visitor = Visitor(url)
 
-    answers = [visitor.http.post(python + "/cart/add", {"csrf_token[a]": visitor.token, "item": "towel"}, timeout=TIMEOUT),
-               visitor.http.post(python + "/cart/add", {"csrf_token": visitor.token, "item[a]": "towel"}, timeout=TIMEOUT)]
+    answers = [visitor.http.post(url + "/cart/add", {"csrf_token[a]": visitor.token, "item": "towel"}, timeout=TIMEOUT),
+               visitor.http.post(url + "/cart/add", {"csrf_token": visitor.token, "item[a]": "towel"}, timeout=TIMEOUT)]
 
     assert answers[0].status_code == 403
     assert Page(answers[1]).problem == "Please type what you want to add." and visitor.get().items == []
 
 
-def test_a_page_that_fails_stores_nothing_and_tells_whoever_runs_it_but_not_the_visitor(program, tmp_path):
-    with Demo(tmp_path.as_uri(), program=program) as demo:
+# Neither is what an application with these keys would store.
+@pytest.mark.parametrize(("language", "cart"), [("Python", 5), ("Node", {"length": 1})])
+def test_a_page_that_fails_stores_nothing_and_tells_whoever_runs_it_but_not_the_visitor(programs, tmp_path, language, cart):
+    with Demo(tmp_path.as_uri(), program=programs[language]) as demo:
         visitor = Visitor(demo.url)
         manager = holdall.SessionManager(tmp_path.as_uri(), cookie={"secure": False})
         session = manager.open(f"sid={visitor.cookie}")
-        # Not what an application with these keys would store.
-        session.set("cart", 5)
+        session.set("cart", cart)
         session.commit()
 
         page = visitor.http.get(demo.url, timeout=TIMEOUT)
 
         assert page.status_code == 500 and "That went wrong" in page.text and "TypeError" not in page.text
         assert demo.wait_for_complaint("TypeError") and visitor.cookie not in demo.complaints
-        assert manager.open(f"sid={visitor.cookie}", mode="read_only").all() == {"visits": 1, "cart": 5}
+        assert manager.open(f"sid={visitor.cookie}", mode="read_only").all() == {"visits": 1, "cart": cart}
 
 
 def while_it_waits(manager, visitor, wanted, change):
@@ -154,13 +158,13 @@ def while_it_waits(manager, visitor, wanted, change):
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 303), ("/cart/add", 409)])
-def test_a_request_that_is_overtaken_by_a_sign_out_says_so_and_stores_nothing(python, directory, path, status):
+def test_a_request_that_is_overtaken_by_a_sign_out_says_so_and_stores_nothing(url, directory, path, status):
     manager = holdall.SessionManager(directory.as_uri(), cookie={"secure": False})
     for _ in range(20):
-        visitor = Visitor(python)
+        visitor = Visitor(url)
         visitor.submit("/sign-in", name="Ada")
         form = visitor.form(path, item="towel")
-        wanted = form if status == 409 else requests.Request("GET", python + path, cookies=visitor.cookies)
+        wanted = form if status == 409 else requests.Request("GET", url + path, cookies=visitor.cookies)
         answer = while_it_waits(manager, visitor, wanted, holdall.Session.invalidate)
         if answer.status_code == status:
             break
@@ -169,16 +173,16 @@ def test_a_request_that_is_overtaken_by_a_sign_out_says_so_and_stores_nothing(py
     assert "user" not in visitor.get().by_id
 
 
-def test_a_visit_and_an_addition_that_meet_others_of_their_kind_lose_none(python, directory):
+def test_a_visit_and_an_addition_that_meet_others_of_their_kind_lose_none(url, directory):
     manager = holdall.SessionManager(directory.as_uri(), cookie={"secure": False})
-    visitor = Visitor(python)
+    visitor = Visitor(url)
     visitor.submit("/cart/add", item="towel")
 
     def more(session):
         session.increment("visits", 10)
         session.push("cart", "book")
 
-    assert while_it_waits(manager, visitor, requests.Request("GET", python, cookies=visitor.cookies), more).status_code == 200
+    assert while_it_waits(manager, visitor, requests.Request("GET", url, cookies=visitor.cookies), more).status_code == 200
     assert while_it_waits(manager, visitor, visitor.form("/cart/add", item="lamp"), more).status_code == 303
     page = visitor.get()
     assert page.visits == 2 + 10 + 1 + 10 + 1 and sorted(page.items) == ["book", "book", "lamp", "towel"]
@@ -300,12 +304,12 @@ def test_the_pages_are_the_same(demos):
             visitor.send("/cart/add", item=f'"{before}"')
             visitor.send("/cart/remove", item=f'"{before}"')
             answers[name] = session.request(method, demo.url + path, timeout=TIMEOUT, allow_redirects=False)
-        cpp, python = answers["C++"], answers["Python"]
-        assert [python.headers.get(name) for name in HEADERS] == [cpp.headers.get(name) for name in HEADERS]
-        assert python.status_code == cpp.status_code
-        cpp, python = Elements(cpp.text), Elements(python.text)
-        assert python.elements == cpp.elements
-        assert re.sub(r"\d+", "", python.text) == re.sub(r"\d+", "", cpp.text)
+        said = [[answer.status_code, *(answer.headers.get(name) for name in HEADERS)] for answer in answers.values()]
+        assert said[1] == said[0] and said[2] == said[0]
+        cpp, *others = [Elements(answer.text) for answer in answers.values()]
+        for other in others:
+            assert other.elements == cpp.elements
+            assert re.sub(r"\d+", "", other.text) == re.sub(r"\d+", "", cpp.text)
 
     for _ in range(2):
         for path in ["/", "/session", "/nowhere", "/sign-in"]:
@@ -317,10 +321,11 @@ def test_the_pages_are_the_same(demos):
 
 @pytest.mark.parametrize("path", ["/style.css", "/icon.svg"])
 def test_the_assets_are_the_same(demos, path):
-    cpp, python = [requests.get(demo.url + path, timeout=TIMEOUT) for demo in demos.values()]
+    cpp, *others = [requests.get(demo.url + path, timeout=TIMEOUT) for demo in demos.values()]
 
-    assert python.content == cpp.content
-    assert [python.headers.get(name) for name in HEADERS] == [cpp.headers.get(name) for name in HEADERS]
+    for other in others:
+        assert other.content == cpp.content
+        assert [other.headers.get(name) for name in HEADERS] == [cpp.headers.get(name) for name in HEADERS]
 
 
 def test_the_keys_have_the_types_that_the_readme_promises(demos, pair):
@@ -344,32 +349,77 @@ def browser(demos, tmp_path_factory):
     chromium = pytest.importorskip("demo.browser")
     if not Path(chromium.CHROMEDRIVER).exists():
         pytest.skip("chromium-driver is not installed")
-    with ExitStack() as ended:
-        browser = chromium.Browser(tmp_path_factory.mktemp("profile"), demos["C++"].url)
-        ended.callback(browser.close)
+    browser = chromium.Browser(tmp_path_factory.mktemp("profile"), demos["C++"].url)
+    try:
         yield browser
+    finally:
+        browser.close()
 
 
-def test_one_browser_goes_to_and_fro(browser, pair):
+@pytest.mark.parametrize("first", range(3), ids=LANGUAGES)
+def test_one_browser_signs_in_on_one_is_signed_in_on_all_and_signs_out_of_all(browser, demos, first):
+    urls = [demos[name].url for name in LANGUAGES[first:] + LANGUAGES[:first]]
+
+    def at(url):
+        browser.url = url
+        browser.get()
+
+    browser.driver.delete_all_cookies()
+    at(urls[0])
+    browser.submit("/sign-in", name="Ada")
+    assert browser.text("#notice") == "Welcome, Ada."
+    signed_in = browser.cookie["value"]
+    for url in urls[1:]:
+        at(url)
+        assert browser.text("h1") == "Hello, Ada." and browser.text("#user") == "Ada" and browser.text("#notice") is None
+    assert browser.text("#visits") == "4"
+
+    # Each adds, each sees what the others have added, and each removes what another has added.
+    items = []
+    for url, item in zip(urls, ["towel", "book", "lamp"], strict=True):
+        at(url)
+        assert browser.texts(".item") == items
+        browser.submit("/cart/add", item=item)
+        items.append(item)
+        assert browser.texts(".item") == items and browser.text("#notice") == f'Added "{item}".'
+    for url in urls:
+        at(url)
+        browser.submit("/cart/remove")
+        assert browser.text("#notice") == f'Removed "{items.pop(0)}".' and browser.texts(".item") == items
+
+    assert browser.cookie["value"] == signed_in
+    browser.submit("/sign-out")
+    assert browser.text("#notice") == "You are signed out."
+    for url in urls:
+        at(url)
+        assert browser.text("h1") == "Hello, stranger." and browser.text("#user") is None and browser.text("#notice") is None
+        stranger = Page(requests.get(url, cookies={"sid": signed_in}, timeout=TIMEOUT))
+        assert "user" not in stranger.by_id and stranger.visits == 1
+    assert browser.complaints == []
+
+
+# Sends the form for the cart without going where its redirect leads.
+POST = """
+const [item, done] = arguments;
+const fields = new URLSearchParams(new FormData(document.querySelector("form[action='/cart/add']")));
+fields.set("item", item);
+fetch("/cart/add", {method: "POST", body: fields, redirect: "manual"}).then(answer => done(answer.type), done);
+"""
+
+
+def test_in_one_browser_a_message_of_one_is_shown_once_on_another(browser, pair):
     one, other = pair
+    # The pages allow no script to fetch anything.
+    browser.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
     browser.url = one
     browser.get()
-    browser.submit("/sign-in", name="Ada")
-    browser.submit("/cart/add", item="towel")
-    assert browser.text("#notice") == 'Added "towel".'
+    answer = browser.driver.execute_async_script(POST, "towel")
+    browser.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})
 
+    assert answer == "opaqueredirect"
     browser.url = other
     browser.get()
-    assert browser.text("#user") == "Ada" and browser.texts(".item") == ["towel"] and browser.text("#notice") is None
-    browser.submit("/cart/add", item="book")
-    assert browser.texts(".item") == ["towel", "book"] and browser.text("#notice") == 'Added "book".'
-
-    browser.url = one
-    browser.get()
-    assert browser.texts(".item") == ["towel", "book"] and browser.text("#notice") is None
-    browser.submit("/sign-out")
-
-    for browser.url in [other, one]:
+    assert browser.text("#notice") == 'Added "towel".'
+    for browser.url in pair:
         browser.get()
-        assert browser.text("h1") == "Hello, stranger." and browser.texts(".item") == []
-    assert browser.complaints == []
+        assert browser.text("#notice") is None
