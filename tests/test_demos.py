@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import threading
 from contextlib import ExitStack
 from html.parser import HTMLParser
@@ -339,6 +340,18 @@ def test_the_keys_have_the_types_that_the_readme_promises(demos, pair):
 
     assert shown == {"visits": 3, "user": "Ada", "cart": ["towel"], "problem": "Please type what you want to add.",
                      "_old_input": {"item": ""}}
+
+
+@pytest.mark.parametrize(("language", "source"), [
+    ("cpp", "demo/application.cpp"), ("python", "demo-python/app/controllers/SignInController.py"),
+    ("javascript", "demo-node/sign-in.js")])
+def test_the_readme_shows_what_stands_in_the_source(language, source):
+    _, section = (ROOT / "README.md").read_text().split("## One application in three languages\n")
+    (shown,) = re.findall(rf"```{language}\n(.*?)```", section.split("\n## ")[0], re.DOTALL)
+
+    lines = (ROOT / "examples" / source).read_text().splitlines()
+    assert shown.count("\n") > 10 and any(
+        textwrap.dedent("\n".join(lines[at : at + shown.count("\n")])) + "\n" == shown for at in range(len(lines)))
 
 
 # --------------------------------------------------------------------------------------------------------------- chromium
