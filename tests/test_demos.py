@@ -140,6 +140,25 @@ def test_a_page_that_fails_stores_nothing_and_tells_whoever_runs_it_but_not_the_
         assert manager.open(f"sid={visitor.cookie}", mode="read_only").all() == {"visits": 1, "cart": cart}
 
 
+# One waits for the lock when its session is opened, the other when it is committed.
+@pytest.mark.parametrize("path", ["/cart/remove", "/cart/add"])
+def test_a_visitor_who_leaves_while_the_request_waits_changes_nothing_and_is_no_failure(programs, tmp_path, path):
+    with Demo(tmp_path.as_uri(), program=programs["Node"]) as demo:
+        visitor = Visitor(demo.url)
+        visitor.submit("/cart/add", item="towel")
+        manager = holdall.SessionManager(tmp_path.as_uri(), cookie={"secure": False})
+        session = manager.open(f"sid={visitor.cookie}", mode="exclusive")
+        session.get("cart")
+        with pytest.raises(requests.ReadTimeout):
+            requests.Session().send(visitor.form(path, item="towel").prepare(), timeout=0.3)
+        # Answered after the demo has heard of it.
+        assert requests.get(demo.url, timeout=TIMEOUT).status_code == 200
+        session.close()
+
+        assert visitor.submit("/cart/remove", item="lamp").items == ["towel"]
+    assert demo.complaints == ""
+
+
 def while_it_waits(manager, visitor, wanted, change):
     """Answers the response to a request that has read the session before `change`, and stores after it.
 

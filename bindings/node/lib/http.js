@@ -25,6 +25,8 @@ function sessionMiddleware(config, { property = "session", mode, flash, saveOnEr
     // Entered and not only run in: what a body parser calls later belongs to the request, and not to this call.
     current.enterWith(exchange);
     const go = () => {
+      // The visitor has gone while this waited for the lock, and nobody is left to answer.
+      if (res.closed) return exchange.giveUp();
       exchange.showIn(req, property);
       attach(req, res, exchange, saveOnError, next);
       next();
