@@ -4,6 +4,7 @@ import { EncryptionServiceProvider, RedirectResponse, ServiceProvider } from "@l
 import { Route } from "@lunoxjs/core/facades";
 import { session } from "holdall";
 import { SessionServiceProvider } from "holdall/lunox";
+import applications from "../../applications.js";
 
 class Routes extends ServiceProvider {
   async register() {}
@@ -87,6 +88,8 @@ class Routes extends ServiceProvider {
       req.session().put("zero", 100);
       throw new Error("an error of the application");
     });
+    web("/act", async (req) => applications.lunox.answer(req));
+    web("/act/:rest", async (req) => applications.lunox.answer(req));
     Route.get("/outside", async (req) => ({ started: req.session().isStarted() }));
   }
 }
