@@ -132,7 +132,7 @@ benches/node/node_modules/ready: benches/node/package-lock.json
 	@touch $@
 
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
-torture: test-packages lib build/demo $(OLD_WHEEL) wheel
+torture: test-packages lib build/demo $(OLD_WHEEL) wheel node
 	$(VENV)/bin/python tools/torture
 
 # Ends with 1 where an input failed; CONTRIBUTING.md, "Fuzzing". g++ is for libFuzzer itself.

@@ -9,7 +9,8 @@ const { once } = require("node:events");
 const { test } = require("node:test");
 const { Worker } = require("node:worker_threads");
 const { SessionManager } = require("holdall");
-const { Browser, folder, overServerDrivers, url } = require("./common.js");
+const { Browser, KEY, folder, overServerDrivers, url } = require("./common.js");
+const { figure, scaled } = require("./figures.js");
 
 // What a program of its own says and how it ends. It is read from a string, in this folder.
 async function program(source, given = [], options = []) {
@@ -28,6 +29,29 @@ function isFine({ out, problems, status }) {
   assert.deepEqual({ problems, status }, { problems: "", status: 0 });
   return out;
 }
+
+// What is done many times, in the program's words.
+const CYCLES = {
+  session: `async (n) => {
+    const session = await manager.openToken(id);
+    session.get("list")[n % 100] = n;
+    session.increment("n");
+    await session.commit();
+  }`,
+  "http middleware": `(n) => new Promise((resolve) => {
+    const req = new http.IncomingMessage({ encrypted: false });
+    req.headers.cookie = "sid=" + id;
+    const res = new http.ServerResponse(req);
+    attach(req, res, () => {
+      req.session.list[n % 100] = n;
+      req.session.holdall.increment("n");
+      res.end("done");
+      if (!res.writableEnded) throw new Error("it waits");
+      res.emit("close");
+      resolve();
+    });
+  })`,
+};
 
 async function counted(manager, fields = {}) {
   const session = await manager.open();
@@ -88,44 +112,52 @@ overServerDrivers((driver) => {
     assert.equal(out, "fine\n");
   });
 
-  test("many cycles leave nothing behind", async () => {
-    // Twice the same number of cycles after a warm-up: what leaks grows by the same in both.
-    const out = isFine(
-      await program(
-        `const { SessionManager } = require("holdall");
-        const { setImmediate: turn } = require("node:timers/promises");
-        (async () => {
-          const manager = new SessionManager(process.argv[1]);
-          let session = await manager.open();
-          session.set("list", Array(100).fill("x"));
-          const { id } = session;
-          await session.commit();
-          async function cycles(number) {
-            for (let n = 0; n < number; n += 1) {
-              const session = await manager.openToken(id);
-              session.get("list")[n % 100] = n;
-              session.increment("n");
-              await session.commit();
-              if (n % 500 === 0) await turn();
+  for (const [through, cycle] of Object.entries(CYCLES)) {
+    test(`many cycles leave nothing behind (${through})`, async (t) => {
+      // Twice after a warm-up: what leaks has grown between.
+      const [warm, number] = [scaled(10_000, 100_000), scaled(10_000, 1_000_000)];
+      const out = isFine(
+        await program(
+          `const http = require("node:http");
+          const { SessionManager } = require("holdall");
+          const { sessionMiddleware } = require("holdall/http");
+          const { setImmediate: turn } = require("node:timers/promises");
+          (async () => {
+            const manager = new SessionManager(process.argv[1], { cookie: { secure: false } });
+            let session = await manager.open();
+            session.set("list", Array(100).fill("x"));
+            const { id } = session;
+            await session.commit();
+            const attach = sessionMiddleware(manager);
+            const cycle = ${cycle};
+            async function cycles(number) {
+              for (let n = 0; n < number; n += 1) {
+                await cycle(n);
+                if (n % 500 === 0) await turn();
+              }
+              for (let round = 0; round < 10; round += 1) { global.gc(); await turn(); }
+              const { heapUsed, rss } = process.memoryUsage();
+              return { heapUsed, rss };
             }
-            for (let round = 0; round < 10; round += 1) { global.gc(); await turn(); }
-            const { heapUsed, rss } = process.memoryUsage();
-            return { heapUsed, rss };
-          }
-          const number = Number(process.argv[2]);
-          await cycles(number);
-          const before = await cycles(number);
-          const after = await cycles(number);
-          console.log(JSON.stringify({ heap: after.heapUsed - before.heapUsed, rss: after.rss - before.rss }));
-        })();`,
-        [url(driver), process.env.HOLDALL_LONG === "1" ? "1000000" : "10000"],
-        ["--expose-gc"],
-      ),
-    );
-    const grown = JSON.parse(out);
-    // In the short run 50 bytes a cycle of JavaScript, or a session that is never given back, are too much.
-    assert.ok(grown.heap < 500_000 && grown.rss < 12_000_000, out);
-  });
+            const [warm, number] = process.argv.slice(2).map(Number);
+            await cycles(warm);
+            const before = await cycles(warm);
+            const after = await cycles(number);
+            session = await manager.openToken(id);
+            if (session.get("n") !== 2 * warm + number) throw new Error("lost");
+            console.log(JSON.stringify({ heap: after.heapUsed - before.heapUsed, rss: after.rss - before.rss }));
+          })();`,
+          [url(driver), warm, number],
+          ["--expose-gc"],
+        ),
+      );
+      const { heap, rss } = JSON.parse(out);
+      // In the short run 50 bytes a cycle of JavaScript, or a session that is never given back, are too much.
+      assert.ok(heap < 500_000 && rss < 12_000_000, out);
+      const what = `growth of heap and process over ${number.toLocaleString("en")} cycles (Node, ${through})`;
+      figure(t, "R16", driver, what, `${Math.round(heap / 1024)} KiB, ${Math.round(rss / 1024)} KiB`, "< 488 KiB, < 11.4 MiB");
+    });
+  }
 
   test("many requests at once lose nothing on a hundred sessions", async () => {
     const manager = new SessionManager(url(driver));
@@ -377,6 +409,75 @@ test("processes of a cluster share files, draw no id twice and lose no increment
   );
   assert.deepEqual(JSON.parse(out), [1000, 1000]);
   assert.equal((await manager.openToken(token)).get("n"), 1000);
+});
+
+// Ids, and the nonces of sealed cookies, as many of each.
+const DRAWN = `async (number, key) => {
+  const { SessionManager } = require(holdall);
+  const [ids, nonces] = [[], []];
+  const [memory, cookie] = [new SessionManager("memory:"), new SessionManager("cookie:", { keys: [key] })];
+  for (let n = 0; n < number; n += 1) {
+    ids.push((await memory.open()).id);
+    const session = await cookie.open();
+    session.set("n", 1);
+    const [[, line]] = (await session.commit()).headers;
+    const sealed = Buffer.from(line.split(";")[0].split("=")[1], "base64url");
+    if (sealed[0] !== 1) throw new Error("another version");
+    nonces.push(sealed.toString("base64url", 1, 25));
+  }
+  return [ids, nonces];
+}`;
+
+function drawnOnce(t, all, where) {
+  const [workers, number] = [8, scaled(500, 10_000)];
+  for (const [what, at] of [
+    ["ids", 0],
+    ["nonces of sealed cookies", 1],
+  ]) {
+    const drawn = all.flatMap((of) => of[at]);
+    assert.equal(drawn.length, workers * number);
+    assert.equal(new Set(drawn).size, drawn.length);
+    figure(t, "R8", "all", `equal ${what} of ${workers} ${where} (Node)`, `0 of ${drawn.length}`, "0");
+  }
+}
+
+test("eight worker threads draw no id and no nonce twice", async (t) => {
+  const source = `const { workerData, parentPort } = require("node:worker_threads");
+    const { holdall, number, key } = workerData;
+    (${DRAWN})(number, key).then((drawn) => parentPort.postMessage(drawn));`;
+  const workerData = { holdall: require.resolve("holdall"), number: scaled(500, 10_000), key: KEY };
+  const workers = Array.from({ length: 8 }, () => new Worker(source, { eval: true, workerData }));
+  const drawn = await Promise.all(workers.map((worker) => once(worker, "message")));
+  drawnOnce(t, drawn.flat(), "worker threads");
+});
+
+test("eight processes of a cluster draw no id and no nonce twice", async (t) => {
+  // Each is started anew: Node has no fork of a process that is warm.
+  const out = isFine(
+    await program(
+      `const cluster = require("node:cluster");
+      const holdall = require.resolve("holdall");
+      const [number, key] = process.argv.slice(-2);
+      if (cluster.isPrimary) {
+        cluster.setupPrimary({ execArgv: process.execArgv, args: [number, key] });
+        for (let n = 0; n < 8; n += 1) {
+          cluster.fork().on("message", (drawn) => console.log(JSON.stringify(drawn)));
+        }
+        cluster.on("exit", (_, status) => { if (status !== 0) process.exitCode = 1; });
+      } else {
+        (${DRAWN})(Number(number), key).then((drawn) => process.send(drawn, () => process.disconnect()));
+      }`,
+      [scaled(500, 10_000), KEY],
+    ),
+  );
+  drawnOnce(
+    t,
+    out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+    "processes of a cluster",
+  );
 });
 
 test("a process may exit while I/O is pending, and what was acknowledged is stored", async () => {
