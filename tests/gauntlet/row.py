@@ -20,9 +20,6 @@ PENDING = {
     "cheat sheet: Clear-Site-Data at sign-out": "Clear-Site-Data",
     "Django CVE-2011-4136: names shared with the application in redis": "the redis driver",
     "Zend ZF2015-01: checks of the browser that a session is bound to, passed by": "a binding to a browser; there is none",
-    "every row through Node": "a door of the Node package",
-    "every row through Northle": "the Northle adapter",
-    "every row through Lunox": "the Lunox adapter",
 }
 """Rows whose feature does not exist yet, and which. In no number."""
 

@@ -19,6 +19,7 @@ from leaks import canary, leaks
 
 import holdall
 from gauntlet.doors import DOORS, KEYS, C, Django, DjangoOwn, FlaskOwn, Python, document, own, through
+from gauntlet.node import NODE_DOORS
 from gauntlet.row import Subject, row
 from gauntlet.test_ending import LIVES, Lives, Prolonged
 from gauntlet.test_fixation import made_up
@@ -528,7 +529,7 @@ def talkative(kind, doors, *drivers):
 
 @row(
     *LOGGED,
-    immune=talkative(Talkative, [door for door in DOORS if door is not C], "file", "sealed", "cookie"),
+    immune=talkative(Talkative, [door for door in DOORS if door is not C and door not in NODE_DOORS], "file", "sealed", "cookie"),
     vulnerable=talkative(Telltale, [Python], "file"),
     says="was said",
 )
