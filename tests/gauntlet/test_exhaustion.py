@@ -12,6 +12,7 @@ import holdall.starlette
 import holdall.wsgi
 from gauntlet.c_library import EXCLUSIVE, CError, CManager
 from gauntlet.doors import Python, asgi_request, document, through
+from gauntlet.node import ExpressSession
 from gauntlet.row import Subject, row
 from gauntlet.test_fixation import made_up
 from gauntlet.vulnerable import naive
@@ -20,7 +21,7 @@ from gauntlet.vulnerable import naive
 @row(
     "Django CVE-2015-5143, CVE-2015-5963, CVE-2015-5964",
     "requests that keep nothing fill the store with empty records",
-    immune=through("memory", "file", "cookie"),
+    immune=through("memory", "file", "cookie") + through("memory", "file", doors=[ExpressSession]),
     vulnerable=naive(),
     says="records of nothing",
 )

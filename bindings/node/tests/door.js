@@ -27,7 +27,7 @@ async function answer(words) {
     const { act, given, finish } = await new Promise((resolve) => waiting.push(resolve));
     if (finish !== undefined) return finish;
     try {
-      say({ gave: (await (words[act] ? words[act](...given) : LOOKS[act](words, ...given))) ?? null });
+      say({ gave: (await (Object.hasOwn(LOOKS, act) ? LOOKS[act](words) : words[act](...given))) ?? null });
     } catch (error) {
       say({ threw: error.code ?? error.name });
     }

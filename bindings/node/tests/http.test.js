@@ -4,6 +4,7 @@
 
 const assert = require("node:assert/strict");
 const { once } = require("node:events");
+const http2 = require("node:http2");
 const { Readable } = require("node:stream");
 const { test } = require("node:test");
 const { setTimeout: pause } = require("node:timers/promises");
@@ -671,4 +672,43 @@ overWays((manager, test, serverTest, driver) => {
     assert.doesNotMatch(await cookie({}), /; Secure/);
     assert.match(await cookie({ "x-forwarded-proto": "https" }), /; Secure/);
   });
+});
+
+test("HTTP/2, through the compatibility interface of node:http2", async (t) => {
+  const attach = sessionMiddleware(new SessionManager("memory:", PLAIN_HTTP));
+  const server = http2.createServer((req, res) =>
+    attach(req, res, (error) => {
+      if (error) return res.writeHead(500).end(error.code);
+      req.session.views = (req.session.views ?? 0) + 1;
+      if (req.url === "/parts") res.write("");
+      if (req.url === "/out") return req.session.destroy(() => res.end("out"));
+      res.end(String(req.session.views));
+    }),
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = http2.connect(`http://127.0.0.1:${server.address().port}`);
+  t.after(() => {
+    client.close();
+    server.close();
+  });
+  const ask = async (path, cookie) => {
+    const stream = client.request({ ":path": path, ...(cookie && { cookie }) });
+    const [headers] = await once(stream, "response");
+    let body = "";
+    for await (const chunk of stream.setEncoding("utf8")) body += chunk;
+    return { headers, body };
+  };
+  const { headers, body } = await ask("/");
+  assert.equal(body, "1");
+  const [line] = headers["set-cookie"];
+  assert.match(line, /^sid=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax$/);
+  assert.deepEqual([headers.vary, headers["cache-control"]], ["Cookie", "no-store"]);
+  // Browsers send each cookie as a header of its own, and Node joins them.
+  const cookie = ["a=b", line.split(";")[0]];
+  assert.equal((await ask("/parts", cookie)).body, "2");
+  const answers = await Promise.all(Array.from({ length: 10 }, () => ask("/parts", cookie)));
+  assert.ok(answers.every(({ headers }) => headers[":status"] === 200));
+  assert.match((await ask("/out", cookie)).headers["set-cookie"][0], /^sid=; .*Max-Age=0/);
+  assert.equal((await ask("/", cookie)).body, "1");
 });
