@@ -88,6 +88,7 @@ const OPERATIONS = {
 };
 
 async function serve() {
+  process.on("disconnect", () => process.exit());
   process.on("message", ({ go }) => {
     waiting.get(go)?.();
     waiting.delete(go);
