@@ -30,9 +30,14 @@ async function answer(words, url) {
       await work(words, given.number);
       return {};
     case "put":
+      // Others load and commit between this one's load and its commit.
+      words.get(given.key);
+      await turn();
       words.set(given.key, given.value);
       return { pid: process.pid };
     case "count":
+      words.get("n");
+      await turn();
       return { n: words.add("n", 1), pid: process.pid };
     case "all":
       return words.all();
@@ -76,8 +81,9 @@ const OPERATIONS = {
   delete: (words, key) => void words.delete(key),
   append(words, key, value) {
     if (!words.has(key)) words.set(key, []);
-    words.get(key).push(value);
-    return words.get(key);
+    const list = words.get(key);
+    list.push(value);
+    return list;
   },
   increment: (words, key, n) => words.add(key, n),
   flash: (words, key, value) => void words.flash(key, value),
