@@ -113,7 +113,7 @@ overServerDrivers((driver) => {
   });
 
   for (const [through, cycle] of Object.entries(CYCLES)) {
-    test(`many cycles leave nothing behind (${through})`, async (t) => {
+    test(`many cycles leave nothing behind (${through})`, async () => {
       // Twice after a warm-up: what leaks has grown between.
       const [warm, number] = [scaled(10_000, 100_000), scaled(10_000, 1_000_000)];
       const out = isFine(
@@ -155,7 +155,7 @@ overServerDrivers((driver) => {
       // In the short run 50 bytes a cycle of JavaScript, or a session that is never given back, are too much.
       assert.ok(heap < 500_000 && rss < 12_000_000, out);
       const what = `growth of heap and process over ${number.toLocaleString("en")} cycles (Node, ${through})`;
-      figure(t, "R16", driver, what, `${Math.round(heap / 1024)} KiB, ${Math.round(rss / 1024)} KiB`, "< 488 KiB, < 11.4 MiB");
+      figure("R16", driver, what, `${Math.round(heap / 1024)} KiB, ${Math.round(rss / 1024)} KiB`, "< 488 KiB, < 11.4 MiB");
     });
   }
 
@@ -428,7 +428,7 @@ const DRAWN = `async (number, key) => {
   return [ids, nonces];
 }`;
 
-function drawnOnce(t, all, where) {
+function drawnOnce(all, where) {
   const [workers, number] = [8, scaled(500, 10_000)];
   for (const [what, at] of [
     ["ids", 0],
@@ -437,21 +437,21 @@ function drawnOnce(t, all, where) {
     const drawn = all.flatMap((of) => of[at]);
     assert.equal(drawn.length, workers * number);
     assert.equal(new Set(drawn).size, drawn.length);
-    figure(t, "R8", "all", `equal ${what} of ${workers} ${where} (Node)`, `0 of ${drawn.length}`, "0");
+    figure("R8", "all", `equal ${what} of ${workers} ${where} (Node)`, `0 of ${drawn.length}`, "0");
   }
 }
 
-test("eight worker threads draw no id and no nonce twice", async (t) => {
+test("eight worker threads draw no id and no nonce twice", async () => {
   const source = `const { workerData, parentPort } = require("node:worker_threads");
     const { holdall, number, key } = workerData;
     (${DRAWN})(number, key).then((drawn) => parentPort.postMessage(drawn));`;
   const workerData = { holdall: require.resolve("holdall"), number: scaled(500, 10_000), key: KEY };
   const workers = Array.from({ length: 8 }, () => new Worker(source, { eval: true, workerData }));
   const drawn = await Promise.all(workers.map((worker) => once(worker, "message")));
-  drawnOnce(t, drawn.flat(), "worker threads");
+  drawnOnce(drawn.flat(), "worker threads");
 });
 
-test("eight processes of a cluster draw no id and no nonce twice", async (t) => {
+test("eight processes of a cluster draw no id and no nonce twice", async () => {
   // Each is started anew: Node has no fork of a process that is warm.
   const out = isFine(
     await program(
@@ -471,7 +471,6 @@ test("eight processes of a cluster draw no id and no nonce twice", async (t) => 
     ),
   );
   drawnOnce(
-    t,
     out
       .trim()
       .split("\n")

@@ -291,7 +291,7 @@ for (const [adapter, kind] of Object.entries(ADAPTERS)) {
       });
       after(() => served.stop());
 
-      test(`a door answers as a plain model does (${door})`, async (t) => {
+      test(`a door answers as a plain model does (${door})`, async () => {
         const [throws, operations] = [dice(22), scaled(500, 20_000)];
         const [model, visitor] = [new Model(kind), served.visitor()];
         let done = 0;
@@ -300,20 +300,20 @@ for (const [adapter, kind] of Object.entries(ADAPTERS)) {
           assert.deepEqual(await visitor.json("perform", { operations: asked }), model.request(asked), JSON.stringify(asked));
           done += asked.length;
         }
-        figure(t, "R22", driver, `operations that differed from the model (${where})`, `0 of ${done}`, "0");
+        figure("R22", driver, `operations that differed from the model (${where})`, `0 of ${done}`, "0");
       });
 
       // What is in a browser cannot be called back, and the last one wins there.
       if (!isOnServer) return;
 
-      test(`nobody who has signed out or in is overtaken by a slower request (${door})`, async (t) => {
+      test(`nobody who has signed out or in is overtaken by a slower request (${door})`, async () => {
         const races = scaled(20, 1000);
         for (const [ending, what] of [
           ["sign-out", "destroyed"],
           ["renew", "given a new id"],
         ]) {
           const losers = await overtaken(served, ending, races, hasEngine);
-          figure(t, "R13", driver, `sessions ${what} that were brought back, over HTTP (${where})`, `0 of ${races} races`, "0");
+          figure("R13", driver, `sessions ${what} that were brought back, over HTTP (${where})`, `0 of ${races} races`, "0");
           figure(
             t,
             "R13",
@@ -325,7 +325,7 @@ for (const [adapter, kind] of Object.entries(ADAPTERS)) {
         }
       });
 
-      test(`parallel requests lose nothing on a hundred sessions (${door})`, async (t) => {
+      test(`parallel requests lose nothing on a hundred sessions (${door})`, async () => {
         const [clients, each] = [64, scaled(15, 2000)];
         const visitors = await atOnce(100, async () => {
           const visitor = served.visitor();
@@ -345,13 +345,13 @@ for (const [adapter, kind] of Object.entries(ADAPTERS)) {
         assert.equal(processes.size, workers);
         for (const [at, visitor] of visitors.entries()) assert.deepEqual(await visitor.json("all"), put[at]);
         const found = `0 of ${clients * each}`;
-        figure(t, "R9", driver, `writes of ${clients} clients on 100 sessions that were lost (${where})`, found, "0");
+        figure("R9", driver, `writes of ${clients} clients on 100 sessions that were lost (${where})`, found, "0");
       });
 
       // express-session has no number that counts for all.
       if (!hasEngine) return;
 
-      test(`requests that count in one session all count (${door})`, async (t) => {
+      test(`requests that count in one session all count (${door})`, async () => {
         const [clients, each] = [16, scaled(25, 1000)];
         const visitor = served.visitor();
         await visitor.json("sign-in");
@@ -362,7 +362,7 @@ for (const [adapter, kind] of Object.entries(ADAPTERS)) {
         assert.equal((await visitor.json("all")).n, clients * each);
         assert.equal(processes.size, workers);
         const found = (clients * each).toLocaleString("en");
-        figure(t, "R10", driver, `increments there of ${clients} clients, one session (${where})`, found, found);
+        figure("R10", driver, `increments there of ${clients} clients, one session (${where})`, found, found);
       });
     });
   }
