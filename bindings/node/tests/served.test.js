@@ -314,14 +314,7 @@ for (const [adapter, kind] of Object.entries(ADAPTERS)) {
         ]) {
           const losers = await overtaken(served, ending, races, hasEngine);
           figure("R13", driver, `sessions ${what} that were brought back, over HTTP (${where})`, `0 of ${races} races`, "0");
-          figure(
-            t,
-            "R13",
-            driver,
-            `requests overtaken there that were told (${what}; ${where})`,
-            `${losers} of ${losers}`,
-            "all",
-          );
+          figure("R13", driver, `requests overtaken there that were told (${what}; ${where})`, `${losers} of ${losers}`, "all");
         }
       });
 
