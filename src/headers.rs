@@ -17,10 +17,19 @@ const MAX_TOKENS: usize = 4;
 /// The values of the first four cookies called `name`, in the order they came. Nameless cookies (`=x`, `x`) are
 /// ignored (CVE-2023-23934).
 pub(crate) fn tokens<'a>(header: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    header
-        .split(|byte| *byte == b';')
+    pairs(header)
         .filter_map(move |pair| trimmed(pair).strip_prefix(name.as_bytes())?.strip_prefix(b"="))
         .take(MAX_TOKENS)
+}
+
+/// What stands between the semicolons.
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut begin = 0;
+    memchr::memchr_iter(b';', header).chain(std::iter::once(header.len())).map(move |end| {
+        let pair = &header[begin..end];
+        begin = end + 1;
+        pair
+    })
 }
 
 /// Without spaces and tabs at its ends: the white space of HTTP (RFC 9110, section 5.6.3), and all that browsers take off a
