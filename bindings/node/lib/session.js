@@ -319,6 +319,8 @@ class Session {
   // Closes, and leaves the handle to another session. False, and nothing has happened, where a commit or a destroy is under way or
   // waits for a lock: that is not given up, and lets go itself.
   #release() {
+    // Once: CLOSED is everybody's, and no session may ever be opened in it.
+    if (this.#native === CLOSED) return true;
     if (this.#underWay > 0) return false;
     const handle = this.#native;
     const isFree = native.release(handle);

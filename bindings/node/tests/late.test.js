@@ -9,6 +9,7 @@ const express = require("express");
 const fastify = require("fastify");
 const Koa = require("koa");
 const { SessionManager, session: current } = require("holdall");
+const { release } = require("../lib/session.js");
 const { sessionPlugin } = require("holdall/fastify");
 const { sessionMiddleware } = require("holdall/http");
 const koa = require("holdall/koa");
@@ -186,4 +187,20 @@ overServerDrivers((driver) => {
       assert.deepEqual(stored.all(), work === "destroy" ? {} : { n: 1, user: "ann" });
     });
   }
+});
+
+overDrivers((driver) => {
+  test("who lets go of a session twice leaves nothing to those who come after", async () => {
+    const manager = new SessionManager(url(driver), PLAIN_HTTP);
+    const gone = await manager.open("");
+    assert.ok(release(gone) && release(gone));
+    const later = [];
+    for (const name of ["ann", "bob", "cid"]) {
+      const session = await manager.open("");
+      session.set("name", name);
+      later.push([name, session]);
+    }
+    for (const [name, session] of later) assert.equal(session.get("name"), name);
+    assert.throws(() => gone.get("name"), { code: "misuse" });
+  });
 });
