@@ -26,8 +26,8 @@ class HoldallStore extends Store {
   #manager;
   #ttlS;
   #longestS;
-  // Names the property of what express-session holds that says which of the engine's sessions it came from, and what was in it. No
-  // WeakMap, whose entries are dear to collect: one a request took a tenth of the request.
+  // Names the property of what express-session holds that says under which id and from which of the engine's sessions it came, what was
+  // in it, and the last call for it. No WeakMap, whose entries are dear to collect: one a request took a tenth of the request.
   #given = Symbol("holdall");
 
   constructor(config = "memory:", { ttlS = DAY_S } = {}) {
@@ -57,11 +57,17 @@ class HoldallStore extends Store {
   }
 
   set(sid, session, callback) {
-    return answered(this.#set(sid, session), callback);
+    return answered(
+      this.#inTurn(sid, session, (given) => this.#set(sid, session, given)),
+      callback,
+    );
   }
 
   touch(sid, session, callback) {
-    return answered(this.#touch(sid, session), callback);
+    return answered(
+      this.#inTurn(sid, session, (given) => this.#touch(sid, given)),
+      callback,
+    );
   }
 
   destroy(sid, callback) {
@@ -101,14 +107,27 @@ class HoldallStore extends Store {
     const before = new Map(Object.keys(data).map((key) => [key, JSON.stringify(data[key])]));
     // Of a record that somebody else has made.
     data.cookie ??= { originalMaxAge: null };
-    this.#give(data, { record, before });
+    this.#give(data, { sid, record, before });
     return data;
   }
 
-  async #set(sid, session) {
-    const { record, before } = await this.#opened(sid, session);
+  // One call after the other: a `save` that nobody awaited and the end of its response would share one of the engine's sessions.
+  #inTurn(sid, session, work) {
+    let given = session[this.#given];
+    if (given?.sid !== sid) {
+      given = { sid };
+      this.#give(session, given);
+    }
+    const done = given.last === undefined ? work(given) : given.last.then(() => work(given));
+    given.last = done.catch(() => {});
+    return done;
+  }
+
+  async #set(sid, session, given) {
+    const { before } = given;
+    const record = await this.#opened(sid, given);
     // Destroyed meanwhile.
-    if (record === undefined) return;
+    if (before !== undefined && record.isNew) return;
     const now = new Map();
     for (const key of Object.keys(session)) {
       if (session[key] !== undefined && typeof session[key] !== "function") now.set(key, written(key, session[key]));
@@ -126,24 +145,22 @@ class HoldallStore extends Store {
     if (before?.get("cookie") !== now.get("cookie")) record.setIdleTimeout(this.#secondsOf(session));
     await record.commit();
     release(record);
-    this.#give(session, { before: now });
+    given.record = undefined;
+    given.before = now;
   }
 
   // A commit that changes nothing extends the idle timeout, when a tenth of it has passed.
-  async #touch(sid, session) {
-    const { record, before } = await this.#opened(sid, session);
-    if (record === undefined || record.isNew) return;
+  async #touch(sid, given) {
+    const record = await this.#opened(sid, given);
+    if (record.isNew) return;
     await record.commit();
     release(record);
-    this.#give(session, { before });
+    given.record = undefined;
   }
 
-  // The engine's session that this one came from; another, once that was committed. None, where the record has gone meanwhile.
-  async #opened(sid, session) {
-    const { record, before } = session[this.#given] ?? {};
-    if (record !== undefined) return { record, before };
-    const opened = await this.#manager.openKeyed(sid);
-    return before !== undefined && opened.isNew ? {} : { record: opened, before };
+  // The engine's session that this one came from; another, once that was committed.
+  async #opened(sid, given) {
+    return given.record ?? this.#manager.openKeyed(sid);
   }
 
   #secondsOf({ cookie }) {

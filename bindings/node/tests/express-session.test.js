@@ -146,6 +146,70 @@ overServerDrivers((driver) => {
     }
   });
 
+  test("a save that nobody awaits and the end of its response are two calls, and stay in their own session", async (t) => {
+    const store = new HoldallStore(url(driver));
+    const failures = [];
+    const app = application(store, (app) => {
+      app.get("/in/:name", (req, res) => {
+        req.session.user = req.params.name;
+        req.session.save();
+        res.redirect("/");
+      });
+      app.get("/am/:name", async (req, res) => {
+        await pause(Math.random() * 3);
+        const is = req.session.user;
+        req.session.user = req.params.name;
+        req.session.views = (req.session.views ?? 0) + 1;
+        req.session.save((error) => error && failures.push(error));
+        res.send(is);
+      });
+      app.use((error, _req, _res, next) => {
+        failures.push(error);
+        next(error);
+      });
+    });
+    const visitor = await served(t, app);
+    const names = Array.from({ length: 10 }, (_, n) => `visitor${n}`);
+    await Promise.all(
+      names.map(async (name) => {
+        const one = visitor.another();
+        await one.text(`/in/${name}`);
+        for (let n = 0; n < 20; n += 1) assert.equal(await one.text(`/am/${name}`), name);
+      }),
+    );
+    assert.deepEqual(failures, []);
+  });
+
+  for (const offThread of [false, true]) {
+    test(`calls for one session${offThread ? ", in a thread," : ""} follow each other, and lose nothing`, async () => {
+      const manager = new SessionManager(url(driver), { keyed_secret: "k".repeat(43), offThread });
+      const store = new HoldallStore(manager);
+      const cookie = { originalMaxAge: null };
+      const made = { cookie, list: [1] };
+      const first = store.set("id", made);
+      made.list.push(2);
+      await Promise.all([first, store.set("id", made)]);
+      const found = await store.get("id");
+      found.list.push(3);
+      const second = store.set("id", found);
+      // Under way by now, where it is done in a thread.
+      await new Promise((resolve) => setImmediate(resolve));
+      found.list.push(4);
+      found.more = 1;
+      await Promise.all([second, store.set("id", found), store.touch("id", found), store.touch("id", found)]);
+      assert.deepEqual(await store.get("id"), { cookie, list: [1, 2, 3, 4], more: 1 });
+      // One that fails holds up none.
+      found.big = 1n;
+      const failing = store.set("id", found);
+      await assert.rejects(failing, { code: "invalid_value" });
+      found.big = 1;
+      await store.set("id", found);
+      // What came from one id and is kept under another is whole.
+      await store.set("copy", found);
+      assert.deepEqual(await store.get("copy"), { big: 1, cookie, list: [1, 2, 3, 4], more: 1 });
+    });
+  }
+
   test("a session lasts as long as its cookie says, from its last use", async (t) => {
     for (const [maxAge, seconds] of [
       [null, 100],
