@@ -7,7 +7,7 @@
 const { HoldallError } = require("./errors.js");
 const { SessionManager, openAtOnce } = require("./manager.js");
 const { RequestSession } = require("./request-session.js");
-const { commitAtOnce, isClosed, release } = require("./session.js");
+const { commitAtOnce, isClosed, release, underWay } = require("./session.js");
 
 // What a response says that was made from a session, and does not save it.
 const LOOKED_AT = { outcome: "unchanged", headers: [["Vary", "Cookie"]] };
@@ -29,6 +29,8 @@ class Exchange {
   #lines;
   #others;
   #ending;
+  // The end of the last `save`, `reload` or `destroy` that is under way.
+  #last;
   #isOver = false;
 
   constructor(manager, header, options) {
@@ -69,9 +71,18 @@ class Exchange {
   }
 
   // Ends the session as this response does. Gives the headers, or a promise of them where it has to leave the thread or wait for a
-  // lock. Throws what the commit threw; then nothing is stored, and the response should not pretend that it is.
+  // lock, or for a call that nobody has awaited. Throws what the commit threw; then nothing is stored, and the response should not
+  // pretend that it is.
   end(request, status, saveOnError) {
-    if (this.#isOver) return [];
+    // Also where none could be opened.
+    if (this.#isOver || this.#session === undefined) return [];
+    const before = this.#last ?? underWay(this.#session);
+    if (before !== undefined) return before.then(() => this.end(request, status, saveOnError));
+    return this.endNow(request, status, saveOnError);
+  }
+
+  // As `end`, where nothing is under way.
+  endNow(request, status, saveOnError) {
     // Who asks for the lock means to use the session.
     const isUsed = this.#isUsed || this.#options.mode === "exclusive";
     const { committed, isDestroyed } = this.#session;
@@ -110,21 +121,30 @@ class Exchange {
 
   // The response has left, or the visitor has: a session that nobody ended is not saved. Its memory is the next one's.
   leave() {
+    // What was asked for before is done.
+    if (this.#last !== undefined) {
+      this.#last.then(() => this.leave());
+      return;
+    }
     this.#isOver = true;
     this.#letGo();
   }
 
   // Commits in the middle of a request and goes on with what is stored then.
-  async save() {
-    const commit = await this.changing.commit({ ageFlash: false });
-    this.#note(commit);
-    await this.#reopen();
+  save() {
+    return this.#inTurn(async () => {
+      const commit = await this.changing.commit({ ageFlash: false });
+      this.#note(commit);
+      await this.#reopen();
+    });
   }
 
   // Drops what this request did and goes on with what is stored.
-  async reload() {
-    this.changing.close();
-    await this.#reopen();
+  reload() {
+    return this.#inTurn(async () => {
+      this.changing.close();
+      await this.#reopen();
+    });
   }
 
   showIn(request, property) {
@@ -133,10 +153,20 @@ class Exchange {
     request[property] = this.shown;
   }
 
-  async destroy() {
-    const { changing } = this;
-    if (this.#shownIn !== undefined) this.#shownIn[this.#property] = undefined;
-    await changing.destroy();
+  destroy() {
+    if (this.#shownIn !== undefined && !this.#isOver) this.#shownIn[this.#property] = undefined;
+    return this.#inTurn(async () => this.changing.destroy());
+  }
+
+  // One after the other, whether or not somebody awaits them.
+  #inTurn(work) {
+    const done = this.#last === undefined ? work() : this.#last.then(work);
+    const over = () => {
+      if (this.#last === last) this.#last = undefined;
+    };
+    const last = done.then(over, over);
+    this.#last = last;
+    return done;
   }
 
   async #reopen() {

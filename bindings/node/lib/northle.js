@@ -112,10 +112,10 @@ class NorthleExchange extends Exchange {
     return this.data[key];
   }
 
-  end(request, status, saveOnError) {
+  endNow(request, status, saveOnError) {
     // As Northle: of what is no form and no file.
-    if (request.method === "GET" && !this.isOver && !this.session.isDestroyed) this.session.set(PREVIOUS, this.#request.url);
-    return super.end(request, status, saveOnError);
+    if (request.method === "GET" && !this.session.isDestroyed) this.session.set(PREVIOUS, this.#request.url);
+    return super.endNow(request, status, saveOnError);
   }
 
   // The session's data as the properties of an object: live, and without flash.

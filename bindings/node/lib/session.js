@@ -24,11 +24,12 @@ const CLOSED = native.closedSession();
 // Most sessions hand out no container.
 const NOTHING = new Map();
 
-// How the adapters commit before they know whether they have to wait, whether the application has given a session up, and how they let
-// go of one that nobody else can reach; filled in by Session below.
+// How the adapters commit before they know whether they have to wait, whether the application has given a session up, how they let
+// go of one that nobody else can reach, and what they wait for before; filled in by Session below.
 let commitAtOnce;
 let isClosed;
 let release;
+let underWay;
 
 class Session {
   #native;
@@ -44,13 +45,16 @@ class Session {
   #ended = false;
   #destroyed = false;
   #closed = false;
+  // The commits and destroys that have not answered: how many, and a promise of the last one's end.
   #underWay = 0;
+  #settled;
   #committed;
 
   static {
     commitAtOnce = (session, ageFlash) => session.#commitAtOnce(ageFlash);
     isClosed = (session) => session.#closed;
     release = (session) => session.#release();
+    underWay = (session) => session.#settled;
   }
 
   // For the manager.
@@ -211,11 +215,13 @@ class Session {
   // Flash.
 
   flash(key, value) {
-    native.flashJson(this.#native, text(key), written(key, value));
+    const json = written(text(key), value);
+    native.flashJson(this.#native, key, json);
   }
 
   flashNow(key, value) {
-    native.flashNowJson(this.#native, text(key), written(key, value));
+    const json = written(text(key), value);
+    native.flashNowJson(this.#native, key, json);
   }
 
   keep(...keys) {
@@ -227,7 +233,8 @@ class Session {
   }
 
   flashInput(form) {
-    native.flashInput(this.#native, written("_old_input", form));
+    const json = written("_old_input", form);
+    native.flashInput(this.#native, json);
   }
 
   // Identity and time.
@@ -249,7 +256,11 @@ class Session {
     this.#handed.clear();
   }
 
-  async destroy({ nowMs } = {}) {
+  destroy(options) {
+    return this.#waitedFor(this.#destroy(options));
+  }
+
+  async #destroy({ nowMs } = {}) {
     await this.#unlocked(
       () => native.destroy(this.#native, nowMs),
       () => native.destroyInThread(this.#native, nowMs),
@@ -296,7 +307,11 @@ class Session {
 
   // The end.
 
-  async commit({ ageFlash, nowMs } = {}) {
+  commit(options) {
+    return this.#waitedFor(this.#commit(options));
+  }
+
+  async #commit({ ageFlash, nowMs } = {}) {
     this.#settleAll();
     const lines = await this.#unlocked(
       () => native.commit(this.#native, ageFlash, nowMs),
@@ -355,19 +370,27 @@ class Session {
   // Does I/O, here or in a thread, as soon as nobody else has the lock.
   async #unlocked(here, inThread) {
     const attempt = this.#shared.leavesThread ? inThread : here;
-    this.#underWay += 1;
-    try {
-      if (!this.#mustWait) {
-        try {
-          return await attempt();
-        } catch (error) {
-          if (!error.locked || this.#opened.mode === "exclusive") throw error;
-        }
+    if (!this.#mustWait) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!error.locked || this.#opened.mode === "exclusive") throw error;
       }
-      return await this.#shared.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
-    } finally {
-      this.#underWay -= 1;
     }
+    return await this.#shared.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
+  }
+
+  // A call that nobody may have awaited, and that the end of the response has to wait for.
+  #waitedFor(call) {
+    const before = this.#settled;
+    const over = () => {
+      this.#underWay -= 1;
+      if (this.#underWay === 0) this.#settled = undefined;
+      return before;
+    };
+    this.#underWay += 1;
+    this.#settled = call.then(over, over);
+    return call;
   }
 
   #answered(lines) {
@@ -375,7 +398,8 @@ class Session {
     const commit = new Commit(outcome, conflicts, headers);
     // One that was never looked at is still open.
     this.#ended = outcome !== "unchanged" || headers.length > 0 || native.isEnded(this.#native);
-    this.#committed = commit;
+    // Once more after the end, it has nothing to say, and takes nothing back.
+    if (this.#committed === undefined || outcome !== "unchanged" || headers.length > 0) this.#committed = commit;
     return commit;
   }
 
@@ -450,4 +474,4 @@ class Commit {
   }
 }
 
-module.exports = { Commit, Session, commitAtOnce, isClosed, release };
+module.exports = { Commit, Session, commitAtOnce, isClosed, release, underWay };

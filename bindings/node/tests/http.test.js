@@ -532,6 +532,47 @@ overWays((manager, test, serverTest, driver) => {
     assert.equal(await visitor.json("/"), 1);
   });
 
+  test("what nobody has awaited is done before the response leaves, and its cookie is in it", async (t) => {
+    const failed = [];
+    const visitor = await served(
+      t,
+      application(manager(), (app) => {
+        const ways = {
+          save: ({ session }) => session.save((error) => error && failed.push(error)),
+          "save-twice": ({ session }) => [session.save(), session.save()],
+          commit: ({ session }) => session.holdall.commit(),
+          "commit-twice": async ({ session }) => [await session.holdall.commit(), await session.holdall.commit()],
+          "save-500": ({ session }, res) => [session.save(), res.status(500)],
+          destroy: ({ session }) => [session.destroy()],
+          "save-destroy": ({ session }) => [session.save(), session.destroy()],
+          "reload-destroy": ({ session }) => [session.reload(), session.destroy()],
+          "destroy-500": ({ session }, res) => [session.destroy(), res.status(500)],
+        };
+        app.get("/", (req, res) => res.json(req.session.user ?? null));
+        app.get("/:way", async (req, res) => {
+          req.session.user = "ann";
+          const done = ways[req.params.way](req, res);
+          if (req.params.way === "commit-twice") await done;
+          res.send("ok");
+        });
+      }),
+    );
+    for (const way of ["save", "save-twice", "commit", "commit-twice", "save-500"]) {
+      const one = visitor.another();
+      assert.equal(await one.text(`/${way}`), "ok", way);
+      assert.equal(await one.json("/"), "ann", way);
+    }
+    for (const way of ["destroy", "save-destroy", "reload-destroy", "destroy-500"]) {
+      const one = visitor.another();
+      await one.text("/save");
+      const before = one.copy();
+      assert.equal(await one.text(`/${way}`), "ok", way);
+      assert.equal(one.cookies.size, 0, way);
+      if (driver !== "cookie") assert.equal(await before.json("/"), null, way);
+    }
+    assert.deepEqual(failed, []);
+  });
+
   serverTest("who was saved in the middle and has moved since gets no cookie", async (t) => {
     const shop = manager();
     const visitor = await served(
