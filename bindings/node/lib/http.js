@@ -81,13 +81,22 @@ function isSecure(req) {
 }
 
 const NONE = [];
+const CHANGES_HEAD = ["setHeader", "setHeaders", "appendHeader", "removeHeader"];
+const SENT = { get: () => true, configurable: true };
+
+function tooLate() {
+  throw Object.assign(new Error("Cannot change headers after they are sent to the client"), { code: "ERR_HTTP_HEADERS_SENT" });
+}
 
 // A response whose headers wait for the commit.
 class Response {
   #state = "open";
   #headers = NONE;
-  // What was called while the commit was under way.
+  // What was called while the commit was under way, and how much it wrote.
   #calls = [];
+  #length = 0;
+  // What the response had before its head was held.
+  #held;
 
   constructor(req, res, exchange, saveOnError, next) {
     this.req = req;
@@ -102,8 +111,13 @@ class Response {
     const { res } = this;
     if (this.#state === "open") this.#begin(name === "writeHead" ? given[0] : res.statusCode);
     if (this.#state === "waiting") {
+      // The first call has decided on the head. Who looks whether it is written there, as compression does, asks for it again.
+      if (name === "writeHead" && this.#calls.length > 0) return res;
       this.#calls.push([name, given]);
-      return name === "write" ? false : res;
+      if (name !== "write") return res;
+      // As Node: what is held then fills also the stream of who wraps this one, and that tells when it has drained.
+      this.#length += given[0]?.length ?? 0;
+      return this.#length < res.writableHighWaterMark;
     }
     // The error was answered, and the application goes on with what it had to say.
     if (this.#state === "failed" && res.writableEnded) return name === "write" ? true : res;
@@ -118,7 +132,7 @@ class Response {
     try {
       ending = exchange.end(req, status, saveOnError);
     } catch (error) {
-      this.#state = "waiting";
+      this.#hold();
       // Not from within the application's own call, which did nothing wrong.
       process.nextTick(() => this.#fail(error));
       return;
@@ -128,30 +142,53 @@ class Response {
       this.#headers = ending;
       return;
     }
-    this.#state = "waiting";
+    this.#hold();
     ending.then(
       (headers) => this.#resume(headers),
       (error) => this.#fail(error),
     );
   }
 
+  // The head is on its way, as far as the application can see, or what it does next would become part of this response.
+  #hold() {
+    const { res } = this;
+    this.#state = "waiting";
+    const names = CHANGES_HEAD.filter((name) => name in res);
+    this.#held = {
+      statusCode: res.statusCode,
+      statusMessage: res.statusMessage,
+      own: names.map((name) => [name, Object.getOwnPropertyDescriptor(res, name)]),
+    };
+    for (const name of names) Object.defineProperty(res, name, { value: tooLate, configurable: true, writable: true });
+    Object.defineProperty(res, "headersSent", SENT);
+  }
+
+  #letGo(state) {
+    const { res } = this;
+    this.#state = state;
+    const { own, statusCode, statusMessage } = this.#held;
+    for (const [name, property] of own) {
+      if (property === undefined) Reflect.deleteProperty(res, name);
+      else Object.defineProperty(res, name, property);
+    }
+    Reflect.deleteProperty(res, "headersSent");
+    Object.assign(res, { statusCode, statusMessage });
+  }
+
   #resume(headers) {
     const { res } = this;
-    this.#state = "ended";
+    this.#letGo("ended");
     this.#headers = headers;
-    let wasFull = false;
-    for (const [name, given] of this.#calls) {
-      wasFull = name === "write" || wasFull;
-      // From here on inwards: who wraps these wraps ours, and has had its turn.
-      this.called(name, given);
-    }
+    const wasFull = !(this.#length < res.writableHighWaterMark);
+    // From here on inwards: who wraps these wraps ours, and has had its turn.
+    for (const [name, given] of this.#calls) this.called(name, given);
     if (wasFull && !res.writableEnded && !res.writableNeedDrain) res.emit("drain");
   }
 
   // What the application wrote is dropped: it was made from a session that is not stored.
   #fail(error) {
     const { res } = this;
-    this.#state = "failed";
+    this.#letGo("failed");
     this.#calls = [];
     for (const name of res.getHeaderNames()) {
       if (/^(content-|etag$|last-modified$)/.test(name)) res.removeHeader(name);

@@ -506,8 +506,9 @@ overWays((manager, test, serverTest, driver) => {
         app.get("/add", (req, res) => {
           req.session.n += 1;
           res.writeHead(200, { "Content-Type": "text/plain" });
-          assert.equal(res.write("first "), false);
-          res.once("drain", () => res.end("last"));
+          assert.equal(res.write("first "), true);
+          assert.equal(res.write("x".repeat(100_000)), false);
+          res.once("drain", () => res.end(" last"));
         });
         app.get("/", (req, res) => res.json(req.session.n));
       }),
@@ -525,11 +526,69 @@ overWays((manager, test, serverTest, driver) => {
     assert.equal(isAnswered, false);
     holder.close();
     const response = await answer;
-    assert.equal(await response.text(), "first last");
+    assert.equal(await response.text(), `first ${"x".repeat(100_000)} last`);
     assert.deepEqual([response.headers.get("content-type"), response.headers.get("vary")], ["text/plain", "Cookie"]);
     // Each of the application's calls has passed once.
-    assert.deepEqual(calls, ["writeHead", "write", "end"]);
+    assert.deepEqual(calls, ["writeHead", "write", "write", "end"]);
     assert.equal(await visitor.json("/"), 1);
+  });
+
+  serverTest("a response that waits has its head, whatever the application does next", async (t) => {
+    const shop = manager();
+    const seen = {};
+    const arrived = {};
+    for (const order of [0, 1, 2]) {
+      const app = express();
+      app.set("env", "test");
+      const both = [sessionMiddleware(shop), ...(order === 0 ? [] : [compression({ threshold: 0 })])];
+      app.use(...(order === 1 ? both.reverse() : both));
+      app.get("/in", (req, res) => {
+        req.session.n = 0;
+        res.send(req.session.id);
+      });
+      const ways = {
+        sent(_req, res) {
+          res.status(201).send("the answer");
+          res.statusCode = 404;
+          seen.sent = res.headersSent;
+          assert.throws(() => res.send("another answer"), { code: "ERR_HTTP_HEADERS_SENT" });
+          assert.throws(() => res.removeHeader("Content-Length"), { code: "ERR_HTTP_HEADERS_SENT" });
+        },
+        written(_req, res) {
+          res.status(201);
+          for (const part of ["the ", "ans", "wer"]) res.write(part);
+          res.end();
+        },
+        piped(_req, res) {
+          res.status(201);
+          Readable.from(["the ", "answer"]).pipe(res);
+        },
+        file(_req, res) {
+          res.status(201).sendFile(__filename);
+        },
+      };
+      app.get("/:way", (req, res) => {
+        req.session.n += 1;
+        ways[req.params.way](req, res);
+        setImmediate(arrived.done);
+      });
+      const visitor = await served(t, app);
+      const id = await visitor.text("/in");
+      for (const way of Object.keys(ways)) {
+        const holder = await shop.openToken(id, { mode: "exclusive" });
+        const here = new Promise((resolve) => (arrived.done = resolve));
+        const answer = visitor.fetch(`/${way}`);
+        await here;
+        await pause(5);
+        holder.close();
+        const response = await answer;
+        const text = await response.text();
+        assert.equal(response.status, 201, way);
+        if (way === "file") assert.ok(text.startsWith('"use strict"') && text.endsWith("});\n"));
+        else assert.equal(text, "the answer", way);
+      }
+      assert.equal(seen.sent, true);
+    }
   });
 
   test("what nobody has awaited is done before the response leaves, and its cookie is in it", async (t) => {
