@@ -131,7 +131,7 @@ class Exchange {
   }
 
   // Commits in the middle of a request and goes on with what is stored then.
-  save() {
+  async save() {
     return this.#inTurn(async () => {
       const commit = await this.changing.commit({ ageFlash: false });
       this.#note(commit);
@@ -140,7 +140,7 @@ class Exchange {
   }
 
   // Drops what this request did and goes on with what is stored.
-  reload() {
+  async reload() {
     return this.#inTurn(async () => {
       this.changing.close();
       await this.#reopen();
@@ -153,12 +153,12 @@ class Exchange {
     request[property] = this.shown;
   }
 
-  destroy() {
+  async destroy() {
     if (this.#shownIn !== undefined && !this.#isOver) this.#shownIn[this.#property] = undefined;
     return this.#inTurn(async () => this.changing.destroy());
   }
 
-  // One after the other, whether or not somebody awaits them.
+  // One after the other, whether or not somebody awaits them. What fails is the caller's to handle, who has a promise of its own.
   #inTurn(work) {
     const done = this.#last === undefined ? work() : this.#last.then(work);
     const over = () => {

@@ -112,7 +112,7 @@ class HoldallStore extends Store {
   }
 
   // One call after the other: a `save` that nobody awaited and the end of its response would share one of the engine's sessions.
-  #inTurn(sid, session, work) {
+  async #inTurn(sid, session, work) {
     let given = session[this.#given];
     if (given?.sid !== sid) {
       given = { sid };

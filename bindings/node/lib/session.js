@@ -256,7 +256,7 @@ class Session {
     this.#handed.clear();
   }
 
-  destroy(options) {
+  async destroy(options) {
     return this.#waitedFor(this.#destroy(options));
   }
 
@@ -307,7 +307,7 @@ class Session {
 
   // The end.
 
-  commit(options) {
+  async commit(options) {
     return this.#waitedFor(this.#commit(options));
   }
 
@@ -380,7 +380,8 @@ class Session {
     return await this.#shared.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
   }
 
-  // A call that nobody may have awaited, and that the end of the response has to wait for.
+  // A call that nobody may have awaited, and that the end of the response has to wait for. Its caller has a promise of its own, whose
+  // rejection is unhandled where nobody handles it.
   #waitedFor(call) {
     const before = this.#settled;
     const over = () => {

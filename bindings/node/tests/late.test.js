@@ -3,6 +3,8 @@
 // Sessions once their response has left: read from the store, never changed, and never another visitor's.
 
 const assert = require("node:assert/strict");
+const { spawnSync } = require("node:child_process");
+const path = require("node:path");
 const { test } = require("node:test");
 const { setTimeout: pause } = require("node:timers/promises");
 const express = require("express");
@@ -203,4 +205,29 @@ overDrivers((driver) => {
     for (const [name, session] of later) assert.equal(session.get("name"), name);
     assert.throws(() => gone.get("name"), { code: "misuse" });
   });
+});
+
+test("a call that fails and that nobody awaits is Node's unhandled rejection, and not swallowed", () => {
+  const script = `
+    const { Exchange } = require("./lib/exchange.js");
+    const { SessionManager } = require("./lib/index.js");
+    const exchange = new Exchange(new SessionManager("memory:"), "", {});
+    exchange.open();
+    const { session } = exchange;
+    if (process.argv[2] === "session") session.close();
+    else exchange.giveUp();
+    ({ session, exchange })[process.argv[2]][process.argv[1]]();
+  `;
+  const cwd = path.join(__dirname, "..");
+  for (const [call, owner] of [
+    ["commit", "session"],
+    ["destroy", "session"],
+    ["save", "exchange"],
+    ["reload", "exchange"],
+    ["destroy", "exchange"],
+  ]) {
+    const { status, stderr } = spawnSync(process.execPath, ["-e", script, call, owner], { cwd, encoding: "utf8" });
+    assert.equal(status, 1, `${owner} ${call}`);
+    assert.match(stderr, /code: 'misuse'/, `${owner} ${call}`);
+  }
 });
