@@ -17,10 +17,10 @@ const WORDS = {
 
 function sessionMiddleware(config, { property = "session", mode, flash, saveOnError = false } = {}) {
   const manager = managerOf(config);
-  const attach = attaching();
+  const { attach, isAttached } = attaching();
   return function holdallSession(req, res, next) {
-    // Mounted twice: the first one does it.
-    if (req[property] !== undefined) return next();
+    // Mounted twice: the first one does it, also where its session was destroyed.
+    if (req[property] !== undefined || isAttached(res)) return next();
     const exchange = new Exchange(manager, req.headers.cookie, { mode: modeOf(mode, req), flash, secure: isSecure(req) });
     // Entered and not only run in: what a body parser calls later belongs to the request, and not to this call.
     current.enterWith(exchange);
@@ -63,7 +63,8 @@ function attaching() {
   function closed() {
     this[ours].exchange.leave();
   }
-  return (req, res, exchange, saveOnError, next) => {
+  const isAttached = (res) => res[ours] !== undefined;
+  const attach = (req, res, exchange, saveOnError, next) => {
     // Beneath the rest, where the head that was written has become headers of the response.
     onHeaders(res, put);
     res[ours] = new Response(req, res, exchange, saveOnError, next);
@@ -73,6 +74,7 @@ function attaching() {
     res.flushHeaders = flushHeaders;
     res.on("close", closed);
   };
+  return { attach, isAttached };
 }
 
 // As the application knows it: Express, with its `trust proxy`, or the socket.

@@ -16,7 +16,7 @@ const PREVIOUS = "_previousLocation";
 
 function sessionService(service, config, { flash = "on_read", saveOnError = false } = {}) {
   const manager = managerOf(config);
-  const attach = attaching();
+  const { attach } = attaching();
   // Those that are read before the first request, as by a test.
   const exchange = () => {
     const found = current.getStore();

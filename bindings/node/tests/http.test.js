@@ -745,6 +745,22 @@ overWays((manager, test, serverTest, driver) => {
     }
   });
 
+  test("mounted twice, with the session destroyed in between, it is gone all the same", async (t) => {
+    const session = sessionMiddleware(manager());
+    const app = express();
+    app.use(session);
+    app.get("/in", (req, res) => {
+      req.session.user = "ann";
+      res.send("in");
+    });
+    const out = (req, _res, next) => req.session.destroy((error) => next(error));
+    app.get("/out", out, session, (req, res) => res.json(req.session === undefined));
+    const visitor = await served(t, app);
+    await visitor.text("/in");
+    assert.equal(await visitor.json("/out"), true);
+    assert.equal(visitor.cookies.size, 0);
+  });
+
   test("Connect and plain node:http", async (t) => {
     const count = (req, res) => {
       req.session.n = (req.session.n ?? 0) + 1;
