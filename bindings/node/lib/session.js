@@ -395,12 +395,12 @@ class Session {
   }
 
   #answered(lines) {
-    const [outcome, conflicts, ...headers] = lines.split("\n");
-    const commit = new Commit(outcome, conflicts, headers);
+    const commit = new Commit(lines.split("\n"));
+    const saysNothing = commit.outcome === "unchanged" && commit.headers.length === 0;
     // One that was never looked at is still open.
-    this.#ended = outcome !== "unchanged" || headers.length > 0 || native.isEnded(this.#native);
+    this.#ended = !saysNothing || native.isEnded(this.#native);
     // Once more after the end, it has nothing to say, and takes nothing back.
-    if (this.#committed === undefined || outcome !== "unchanged" || headers.length > 0) this.#committed = commit;
+    if (this.#committed === undefined || !saysNothing) this.#committed = commit;
     return commit;
   }
 
@@ -462,11 +462,12 @@ function integer(n) {
 
 // What a commit answered.
 class Commit {
-  constructor(outcome, conflicts, headers) {
-    this.outcome = outcome;
-    this.conflicts = conflicts === "" ? [] : JSON.parse(conflicts);
+  // The outcome, the conflicts, and the name and the value of each header, as the native half writes them.
+  constructor(lines) {
+    this.outcome = lines[0];
+    this.conflicts = lines[1] === "" ? [] : JSON.parse(lines[1]);
     this.headers = [];
-    for (let at = 0; at < headers.length; at += 2) this.headers.push([headers[at], headers[at + 1]]);
+    for (let at = 2; at < lines.length; at += 2) this.headers.push([lines[at], lines[at + 1]]);
   }
 
   [inspect.custom]() {

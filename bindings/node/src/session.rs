@@ -21,10 +21,12 @@ impl Handle {
         External::new(Handle(Arc::new(Mutex::new(Some(session)))))
     }
 
-    /// Opens another session in a handle that was released.
+    /// Opens another session in a handle that was released. Where one is open the two would be one visitor's.
     pub(crate) fn reopen(&self, session: engine::Session) -> napi::Result<()> {
         let mut inner = self.enter()?;
-        debug_assert!(inner.is_none());
+        if inner.is_some() {
+            return Err(misuse("a bug in Holdall, please report it: this handle was not released"));
+        }
         *inner = Some(session);
         Ok(())
     }
