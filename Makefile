@@ -126,11 +126,6 @@ bench: rust wheel node benches/node/node_modules/ready
 	$(CARGO) run --release --quiet --manifest-path benches/speed/Cargo.toml --target-dir target/speed; engine=$$?; \
 	  $(VENV)/bin/python benches/python/speed.py; python=$$?; node benches/node/speed.cjs && exit $$((engine + python))
 
-benches/node/node_modules/ready: benches/node/package-lock.json
-	@tools/need node
-	npm ci --prefix benches/node --ignore-scripts --loglevel=error
-	@touch $@
-
 # The long tests whole, as root for the mounts some of them make; the figures go into docs/reliability.md.
 torture: test-packages lib build/demo $(OLD_WHEEL) wheel node
 	$(VENV)/bin/python tools/torture

@@ -377,7 +377,7 @@ class Session {
         if (!error.locked || this.#opened.mode === "exclusive") throw error;
       }
     }
-    return await this.#shared.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
+    return this.#shared.lines.unlocked(this.#place, this.#opened.lockTimeoutMs, attempt);
   }
 
   // A call that nobody may have awaited, and that the end of the response has to wait for. Its caller has a promise of its own, whose
